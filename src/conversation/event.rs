@@ -1,0 +1,50 @@
+//! What a session tells its reader. Twin of `python/novasonic/events.py`; a test compares the fields.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{error::Error, protocol::TokenCounts};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    User,
+    Assistant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InterruptSource {
+    Model,
+    Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    Closed,
+    Limit,
+    Server,
+    Error,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Since the conversation opened.
+    pub at: Duration,
+    /// None outside a turn.
+    pub turn: Option<u32>,
+    /// The service's event this came from (`audioOutput`), or `novasonic` where it is our own.
+    pub raw_type: Cow<'static, str>,
+    pub kind: EventKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventKind {
+    Audio { pcm: Bytes, rate_hz: u32 },
+    Transcript { speaker: Speaker, text: String, is_final: bool, segment: u32 },
+    TurnStarted,
+    TurnEnded { interrupted: bool },
+    Interrupted { source: InterruptSource },
+    Usage { delta: TokenCounts, total: TokenCounts, usd: f64 },
+    SessionEnded { reason: EndReason, error: Option<Error> },
+    Unknown { name: String, raw: String },
+}

@@ -1,0 +1,158 @@
+//! What an emulator is started with, and what it tells.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadersAt {
+    /// Only after the first event: what the service was seen to do (reference §7.3), and the harder case for a client.
+    FirstEvent,
+    Immediately,
+}
+
+/// A turn that a brain in the host language must answer.
+#[derive(Debug, Clone)]
+pub struct TurnRequest {
+    pub turn_id: u64,
+    pub stream_id: u64,
+    /// Typed text, or None where the user spoke.
+    pub text: Option<String>,
+    /// What the user said (PCM16LE mono at `rate_hz`), empty where the user typed.
+    pub pcm: Bytes,
+    pub rate_hz: u32,
+    pub output_rate_hz: u32,
+    pub voice: String,
+    pub system: String,
+    /// (role, text) of the history replayed on this stream and of the turns since.
+    pub history: Vec<(String, String)>,
+    /// Names of the declared tools.
+    pub tools: Vec<String>,
+}
+
+/// Told to the host.
+#[derive(Debug, Clone)]
+pub enum BrainNotice {
+    Turn(TurnRequest),
+    /// Barge-in or stream end: cancel the coroutine of this turn.
+    Cancel {
+        turn_id: u64,
+    },
+    ToolResult {
+        turn_id: u64,
+        call_id: u64,
+        content: String,
+    },
+}
+
+/// Done by the host in a turn.
+#[derive(Debug, Clone)]
+pub enum BrainAction {
+    /// What the user said, as the brain understood it; at most once, before the first `Say`.
+    Heard(String),
+    /// One sentence: text, and PCM16LE mono at the turn's `output_rate_hz` (None: a placeholder tone per word).
+    Say {
+        text: String,
+        pcm: Option<Bytes>,
+    },
+    Call {
+        call_id: u64,
+        name: String,
+        arguments: String,
+    },
+    Done,
+    Failed(String),
+}
+
+/// The door to brains outside Rust. Called from the emulator's thread; must not block.
+pub trait BrainHost: Send + Sync {
+    fn notice(&self, notice: BrainNotice);
+}
+
+#[derive(Clone)]
+pub enum BrainChoice {
+    /// Each audioInput comes back at once as one audioOutput.
+    Echo,
+    /// Says back what was heard, after the pause.
+    Parrot,
+    /// A TOML file of turns.
+    Script(PathBuf),
+    Host(Arc<dyn BrainHost>),
+}
+
+/// One fault, once, on each stream it matches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// After this many input events of the stream (0: before any).
+    pub after_events: u64,
+    pub kind: FaultKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaultKind {
+    /// HTTP error in place of response headers.
+    Refuse {
+        status: u16,
+        code: String,
+        message: String,
+    },
+    Reset {
+        code: u32,
+    },
+    /// TCP FIN of the whole connection, no GOAWAY.
+    Fin,
+    /// END_STREAM half way.
+    EndStream,
+    GoAway {
+        code: u32,
+    },
+    Exception {
+        name: String,
+        message: String,
+    },
+    /// Reads and answers nothing more.
+    Stall,
+}
+
+#[derive(Clone)]
+pub struct Settings {
+    pub host: IpAddr,
+    /// 0: any free port.
+    pub port: u16,
+    pub http_port: u16,
+    /// Without it only loopback addresses may be bound.
+    pub allow_remote: bool,
+    /// Further names for the certificate, beside localhost, 127.0.0.1 and ::1.
+    pub sans: Vec<String>,
+    pub brain: BrainChoice,
+    /// Check signatures of requests and events.
+    pub verify: bool,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub headers: HeadersAt,
+    /// 1.0: real time; 10.0: pauses, speech and clocks ten times faster.
+    pub speed: f64,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS of each connection.
+    pub max_streams_per_connection: u32,
+    /// "Timed out waiting for audio bytes or interactive content": 55 s.
+    pub idle_limit: Duration,
+    /// 8 minutes.
+    pub stream_limit: Duration,
+    pub faults: Vec<Fault>,
+}
+
+/// One stream as a test wants to see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamReport {
+    pub stream_id: u64,
+    pub connection_id: u64,
+    pub model_id: String,
+    pub region: String,
+    pub access_key_id: Option<String>,
+    /// Names of all input events in order, runs of audioInput folded to one.
+    pub events: Vec<String>,
+    pub audio_bytes: u64,
+    pub output_audio_bytes: u64,
+    /// None while it lives; then `clean` or what broke (a rule's text, a signature, a reset).
+    pub ended: Option<String>,
+}

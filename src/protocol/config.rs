@@ -1,0 +1,65 @@
+//! What one stream is opened with.
+
+/// PCM rates the service takes and gives (D-in: 8000 | 16000 | 24000).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SampleRate {
+    Hz8000,
+    Hz16000,
+    Hz24000,
+}
+
+impl SampleRate {
+    pub fn from_hz(hz: u32) -> Option<Self> {
+        match hz {
+            8_000 => Some(Self::Hz8000),
+            16_000 => Some(Self::Hz16000),
+            24_000 => Some(Self::Hz24000),
+            _ => None,
+        }
+    }
+
+    pub fn hz(self) -> u32 {
+        match self {
+            Self::Hz8000 => 8_000,
+            Self::Hz16000 => 16_000,
+            Self::Hz24000 => 24_000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndpointingSensitivity {
+    High,
+    Medium,
+    Low,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    System,
+    SystemSpeech,
+    User,
+    Assistant,
+    Tool,
+}
+
+/// One message of history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub role: Role,
+    pub text: String,
+}
+
+/// Everything `sessionStart`, `promptStart` and the opening text blocks say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamConfig {
+    pub system: Option<String>,
+    pub voice: String,
+    pub input_rate: SampleRate,
+    pub output_rate: SampleRate,
+    pub sensitivity: Option<EndpointingSensitivity>,
+    pub max_tokens: Option<u32>,
+    pub top_p: Option<f64>,
+    pub temperature: Option<f64>,
+    pub history: Vec<Message>,
+}

@@ -1,0 +1,18 @@
+//! The Nova Sonic language, sans I/O: events, their JSON, and the one legal order.
+//!
+//! Nothing here knows tokio, sockets or clocks (a lint keeps it so). Source of every rule:
+//! the AWS Nova 2 user guide, "Input events" and "Output events".
+
+mod config;
+mod decode;
+mod encode;
+mod input;
+mod machine;
+mod output;
+
+pub use config::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig};
+pub use decode::{DecodeError, decode};
+pub use encode::encode;
+pub use input::{InputContent, InputEvent};
+pub use machine::{IllegalStep, OrderMachine, Step};
+pub use output::{GenerationStage, OutputContent, OutputEvent, StopReason, TokenCounts, UsageDetails};

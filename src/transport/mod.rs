@@ -1,0 +1,87 @@
+//! One duplex stream to the service: bytes of event JSON up, bytes of event JSON down.
+//!
+//! [`Transport`] is the AWS SDK over our own HTTP/2 connections, or its in-memory twin for tests of the session.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// AWS keys. Debug shows four characters of the id and nothing else.
+#[derive(Clone)]
+pub struct Credentials {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: Option<String>,
+    pub expires_at: Option<std::time::SystemTime>,
+}
+
+/// Asks whoever opened the stream for credentials (Python's callable, through the request lane).
+pub trait AskCredentials: Send + Sync {
+    fn ask(&self) -> BoxFuture<Result<Credentials>>;
+}
+
+pub struct OpenRequest {
+    pub model_id: String,
+    /// Used when the client was configured with `CredentialSource::Ask`.
+    pub ask: Option<Arc<dyn AskCredentials>>,
+    /// Bound on the time to response headers.
+    pub open_timeout: Duration,
+}
+
+/// A stream being opened: events may be sent at once, the service may send headers only after the first.
+pub struct Opening {
+    /// Each item is one event's JSON. Dropping the sender ends the input properly
+    /// (signed empty message, END_STREAM); dropping it together with the downlink early resets the stream (our cancel).
+    pub uplink: mpsc::Sender<Bytes>,
+    /// Resolves at the response headers.
+    pub headers: BoxFuture<Result<Downlink>>,
+}
+
+pub enum Downlink {
+    // Sdk(sdk::SdkDownlink),
+    Memory(mpsc::Receiver<Result<Bytes>>),
+}
+
+impl Downlink {
+    /// The next event's JSON. `Ok(None)`: the peer ended the stream (clean only if we closed first; the caller knows).
+    /// An error comes once; after it, `Ok(None)` for ever. Cancel-safe.
+    pub async fn recv(&mut self) -> Result<Option<Bytes>> {
+        todo!()
+    }
+
+    /// The service's request id, for errors and support.
+    pub fn request_id(&self) -> Option<&str> {
+        todo!()
+    }
+}
+
+pub trait Transport: Send + Sync + 'static {
+    /// Begins a stream on the current Tokio runtime; never blocks.
+    fn open(&self, request: OpenRequest) -> Opening;
+}
+
+/// In `sdk.rs`: `SdkTransport::new(TransportConfig) -> Result<SdkTransport>`.
+pub struct TransportConfig {
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    pub credentials: CredentialSource,
+    pub endpoint_url: Option<String>,
+    /// PEM file.
+    pub ca_bundle: Option<std::path::PathBuf>,
+    /// http:// to other hosts than loopback.
+    pub allow_insecure: bool,
+}
+
+pub enum CredentialSource {
+    DefaultChain,
+    Static(Credentials),
+    Ask,
+}
+
+/// Keeps the placeholder honest.
+pub type OpenResult = std::result::Result<Downlink, Error>;
