@@ -1,0 +1,80 @@
+# Each target makes what it needs; `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The version of pip with `--group` (PEP 735).
+PIP_VERSION := 26.3
+# Minutes matter more than the last tenth of speed here; wheels for others come from `make build`.
+PROFILE := quick
+PART := scripts/part
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+PYTEST := $(BIN)/python -m pytest
+CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint fmt build preflight chromium clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+preflight:
+	@scripts/preflight
+
+$(BIN)/pip: | preflight
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q pip==$(PIP_VERSION)
+
+# One stamp for each set of packages, so that the demo does not wait for linters and test clients.
+$(VENV)/.build: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -q --group build
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -q --group build --group lint --group test
+	@touch $@
+
+# The extension module in the quick profile, with everything `novasonic demo` needs.
+$(VENV)/.extension: $(RUST_SOURCES) pyproject.toml $(VENV)/.build
+	@echo "building the Rust core (profile $(PROFILE)); a first build takes some minutes"
+	$(PART) "build extension" $(BIN)/maturin develop --profile $(PROFILE) --extras demo
+	@touch $@
+
+demo: preflight $(VENV)/.extension ## talk to the storyteller in your browser, no AWS account
+	@$(BIN)/novasonic demo --app storyteller.asgi:application --app-dir examples/storyteller
+
+build: preflight $(VENV)/.build ## the release wheel, in dist/
+	$(BIN)/maturin build --release --out dist
+
+fmt: preflight $(VENV)/.dev ## format Rust and Python
+	cargo fmt
+	$(BIN)/ruff check -q --fix-only python tests examples scripts
+	$(BIN)/ruff format -q python tests examples scripts
+
+lint: preflight $(VENV)/.dev $(VENV)/.extension ## formats, clippy, ruff, types, stubs, who may import what
+	$(PART) "lint: rustfmt" cargo fmt --check
+	$(PART) "lint: clippy" cargo clippy --profile $(PROFILE) --all-targets -- -D warnings
+	$(PART) "lint: clippy, no bindings" cargo clippy --profile $(PROFILE) --all-targets --no-default-features -- -D warnings
+	$(PART) "lint: ruff" $(BIN)/ruff check python tests examples scripts
+	$(PART) "lint: ruff format" $(BIN)/ruff format --check python tests examples scripts
+	$(PART) "lint: mypy" $(BIN)/mypy
+	$(PART) "lint: stubtest" $(BIN)/python -m mypy.stubtest novasonic._core --allowlist scripts/stubtest-allowlist.txt
+	$(PART) "lint: rooms" $(BIN)/python scripts/lint_rooms.py
+
+check: preflight $(VENV)/.dev $(VENV)/.extension ## the quick part of test
+	$(PART) "check: rust" $(CARGO_TEST) --lib
+	$(PART) "check: python" $(PYTEST) -q -m "not slow and not browser and not foreign"
+
+test: preflight $(VENV)/.dev $(VENV)/.extension chromium ## everything: Rust, Python, foreign clients, a real browser
+	$(PART) "test: rust" $(CARGO_TEST)
+	$(PART) "test: python" $(PYTEST) -m "not browser and not foreign"
+	$(PART) "test: foreign clients" $(PYTEST) -m foreign
+	$(PART) "test: browser" $(PYTEST) -m browser
+
+chromium:
+	@$(PART) "install chromium" scripts/chromium
+
+clean: ## remove everything that was built
+	cargo clean
+	rm -rf $(VENV) .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
