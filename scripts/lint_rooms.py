@@ -33,7 +33,7 @@ PYO3 = re.compile(r"\bpyo3(_async_runtimes)?::")
 CRATE_PATH = re.compile(r"\bcrate::(?:\{([^}]*)\}|(\w+))", re.DOTALL)
 # An address that a lock file must not hold, whatever the mirror: the lock names packages, not places.
 ADDRESS = re.compile(r"https?://")
-MACHINE_PATH = re.compile(r"(/root/|/home/\w+/|/work/(main|shared)|/tmp/wt)")  # noqa: S108
+MACHINE_PATH = re.compile(r"(/root/|/home/\w+/|/work/)")
 
 
 def room_of(path: Path) -> str:
@@ -99,7 +99,7 @@ def tree_breaches() -> list[str]:
 
 def main() -> int:
     breaches = rust_breaches() + tree_breaches()
-    print("\n".join(breaches) or "rooms: every wall stands")  # noqa: T201
+    print("\n".join(breaches) or "rooms: every wall stands")
     return 1 if breaches else 0
 
 
