@@ -62,6 +62,11 @@ impl Dialogue {
         todo!()
     }
 
+    /// PCM bytes heard and spoken so far, for the report.
+    pub(super) fn audio_bytes(&self) -> (u64, u64) {
+        todo!()
+    }
+
     /// When `on_timer` wants to be called next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         todo!()

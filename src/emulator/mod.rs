@@ -41,8 +41,9 @@ impl Emulator {
         todo!()
     }
 
-    /// What a Python brain did in the turn `turn_id` (see [`BrainHost`]).
-    pub fn act(&self, _turn_id: u64, _action: BrainAction) {
+    /// What a Python brain did in the turn `turn_id` (see [`BrainHost`]). False where the turn is over, or where its
+    /// client has stopped reading and too much waits already: nothing was taken.
+    pub fn act(&self, _turn_id: u64, _action: BrainAction) -> bool {
         todo!()
     }
 

@@ -1,6 +1,11 @@
 //! What an emulator is started with, and what it tells.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -139,6 +144,31 @@ pub struct Settings {
     /// 8 minutes.
     pub stream_limit: Duration,
     pub faults: Vec<Fault>,
+    /// Gets one line when a stream opens, ends or is refused; called from the emulator's thread, must not block.
+    pub on_log: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            http_port: 0,
+            allow_remote: false,
+            sans: Vec::new(),
+            brain: BrainChoice::Parrot,
+            verify: true,
+            access_key_id: "AKIDEMULATORNOTAWS00".into(),
+            secret_access_key: "the-emulators-secret-opens-no-door-at-aws".into(),
+            headers: HeadersAt::FirstEvent,
+            speed: 1.0,
+            max_streams_per_connection: 100,
+            idle_limit: Duration::from_secs(55),
+            stream_limit: Duration::from_secs(480),
+            faults: Vec::new(),
+            on_log: None,
+        }
+    }
 }
 
 /// One stream as a test wants to see it.
