@@ -67,7 +67,8 @@ pub struct Stats {
     pub streams_opened: u64,
 }
 
-/// Called from Tokio threads, once for each empty-to-non-empty edge and when room for input comes back.
+/// Called from Tokio threads: once for each empty-to-non-empty edge of the event queue, for each request and each
+/// interruption (the host may be leaving events in a full queue), and when room for input comes back.
 pub type Notify = Arc<dyn Fn() + Send + Sync>;
 
 /// Cheap to clone. Dropping the last handle aborts the session: its stream is reset and its task ends.
@@ -96,8 +97,14 @@ impl Session {
         todo!()
     }
 
-    /// Asks for one notification once the input queue has fallen below a quarter (low-water mark).
-    pub fn want_room(&self) {
+    /// Whether `bytes` of audio would be taken now. Unlike a refused `try_send_audio` it counts nothing: the caller waits.
+    pub fn has_room(&self, _bytes: usize) -> bool {
+        todo!()
+    }
+
+    /// Asks for one notification once the input queue is at most a quarter full (low-water mark) and `bytes` fit.
+    /// Notifies at once if that is already so: room that came back between a look and this call must not be missed.
+    pub fn want_room(&self, _bytes: usize) {
         todo!()
     }
 
@@ -132,6 +139,11 @@ impl Session {
 
     /// Moves at most `max` events and all requests out. Returns true if more events wait.
     pub fn drain(&self, _max: usize, _events: &mut Vec<Event>, _requests: &mut Vec<Request>) -> bool {
+        todo!()
+    }
+
+    /// The last turn that was interrupted. The host drops audio of that turn which it drained but nobody read yet.
+    pub fn interrupted_turn(&self) -> Option<u32> {
         todo!()
     }
 
