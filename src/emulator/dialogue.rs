@@ -4,7 +4,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::settings::{BrainAction, Settings, TurnRequest};
+use super::{
+    brains::Brain,
+    settings::{BrainAction, Settings, TurnRequest},
+};
 
 /// What the wire must do, in order.
 #[derive(Debug, Clone)]
@@ -33,9 +36,10 @@ pub(super) enum Emit {
 pub(super) struct Dialogue {}
 
 impl Dialogue {
-    /// `next_turn_id` is shared by all streams of one emulator.
+    /// `brain` was loaded once for the emulator, whose streams also share `next_turn_id`.
     pub(super) fn new(
         _settings: Arc<Settings>,
+        _brain: Arc<Brain>,
         _stream_id: u64,
         _next_turn_id: Arc<std::sync::atomic::AtomicU64>,
         _now: Instant,

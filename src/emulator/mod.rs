@@ -4,6 +4,7 @@
 //! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `request`, `signature`,
 //! `frames`, `faults`) and the dialogue (`dialogue`, `rules`, `hearing`, `speech`, `brains`), which is sans I/O.
 
+mod brains;
 mod dialogue;
 mod settings;
 
