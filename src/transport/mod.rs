@@ -2,6 +2,8 @@
 //!
 //! [`Transport`] is the AWS SDK over our own HTTP/2 connections, or its in-memory twin for tests of the session.
 
+pub mod memory;
+
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -44,19 +46,23 @@ pub struct Opening {
 
 pub enum Downlink {
     // Sdk(sdk::SdkDownlink),
-    Memory(mpsc::Receiver<Result<Bytes>>),
+    Memory(memory::MemoryDownlink),
 }
 
 impl Downlink {
     /// The next event's JSON. `Ok(None)`: the peer ended the stream (clean only if we closed first; the caller knows).
     /// An error comes once; after it, `Ok(None)` for ever. Cancel-safe.
     pub async fn recv(&mut self) -> Result<Option<Bytes>> {
-        todo!()
+        match self {
+            Self::Memory(downlink) => downlink.recv().await,
+        }
     }
 
     /// The service's request id, for errors and support.
     pub fn request_id(&self) -> Option<&str> {
-        todo!()
+        match self {
+            Self::Memory(downlink) => downlink.request_id(),
+        }
     }
 }
 
