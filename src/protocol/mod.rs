@@ -9,10 +9,15 @@ mod encode;
 mod input;
 mod machine;
 mod output;
+mod shapes;
+mod split;
 
 pub use config::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig};
 pub use decode::{DecodeError, decode};
 pub use encode::encode;
-pub use input::{InputContent, InputEvent};
+pub use input::{InputContent, InputEvent, Name};
 pub use machine::{IllegalStep, OrderMachine, Step};
-pub use output::{GenerationStage, OutputContent, OutputEvent, StopReason, TokenCounts, UsageDetails};
+pub use output::{
+    ContentKind, GenerationStage, OutputContent, OutputEvent, StopReason, TokenCounts, UsageDetails,
+    is_interruption_marker,
+};

@@ -1,4 +1,6 @@
 //! Events the service sends (protocol reference §2). Unknown ones are kept whole.
+//!
+//! An id that the service left out is the empty string.
 
 use bytes::Bytes;
 
@@ -21,10 +23,24 @@ pub enum StopReason {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputContent {
-    Text { role: Role, stage: Option<GenerationStage> },
-    Audio { rate_hz: Option<u32> },
+    /// `role` is None where the service named none or one we do not know.
+    Text {
+        role: Option<Role>,
+        stage: Option<GenerationStage>,
+    },
+    Audio {
+        rate_hz: Option<u32>,
+    },
     Tool,
     Other(String),
+}
+
+/// What a `contentEnd` says it ends; the only word on it when the block was never announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContentKind {
+    Text,
+    Audio,
+    Tool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,10 +80,12 @@ pub enum OutputEvent {
         content_id: String,
         tool_use_id: String,
         name: String,
+        /// JSON, however many times the service had wrapped it in a string.
         arguments: String,
     },
     ContentEnd {
         content_id: String,
+        kind: Option<ContentKind>,
         stop_reason: StopReason,
     },
     CompletionEnd {
@@ -86,4 +104,15 @@ pub enum OutputEvent {
         name: String,
         raw: String,
     },
+}
+
+/// Whether an ASSISTANT text is not speech but the service's word that the user barged in: `{ "interrupted" : true }`.
+/// Parsed, since builds differ in spacing and in a trailing newline.
+pub fn is_interruption_marker(text: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Marker {
+        interrupted: bool,
+    }
+    // Nearly all texts are speech; only what could be an object is worth a parser.
+    text.trim_start().starts_with('{') && serde_json::from_str::<Marker>(text).is_ok_and(|marker| marker.interrupted)
 }
