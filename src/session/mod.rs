@@ -98,7 +98,8 @@ impl Session {
     }
 
     /// Whether `bytes` of audio would be taken now. Unlike a refused `try_send_audio` it counts nothing: the caller waits.
-    pub fn has_room(&self, _bytes: usize) -> bool {
+    /// Errors as `try_send_audio`, so that nobody waits for room that can never come.
+    pub fn has_room(&self, _bytes: usize) -> Result<bool> {
         todo!()
     }
 
