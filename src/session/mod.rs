@@ -1,14 +1,29 @@
 //! A live conversation: the actor that joins protocol, conversation and transport.
 //!
-//! A [`Session`] is a handle; all of its methods are synchronous and cheap, so that Python calls them without a
-//! future. Events and requests wait in bounded queues until the host drains them; `notify` is called once per
-//! empty-to-non-empty edge.
+//! A [`Session`] is a handle; all of its methods but two waits are synchronous and cheap, so that Python calls them
+//! without a future. Events and requests wait in bounded queues until the host drains them; [`Notify`] tells it to.
+//!
+//! The conversation owns id, clock, turn numbers and queues; its stream is a part that may be replaced ([`stream`]).
+
+mod actor;
+mod clock;
+mod input;
+mod lane;
+mod output;
+mod shared;
+mod signal;
+mod stats;
+mod stream;
 
 use std::{sync::Arc, time::Duration};
 
+pub use clock::{Clock, TokioClock};
+use shared::Shared;
+pub use stats::Stats;
+
 use crate::{
     conversation::Event,
-    error::Result,
+    error::{Error, Result},
     protocol::StreamConfig,
     transport::{Credentials, Transport},
 };
@@ -19,6 +34,12 @@ pub struct Buffers {
     pub input_ms: u64,
     /// Model audio held at most (120 s); full, the session stops reading its own stream.
     pub output_ms: u64,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { input_ms: 30_000, output_ms: 120_000 }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +53,7 @@ pub struct SessionConfig {
     pub stream: StreamConfig,
     pub buffers: Buffers,
     pub timeouts: Timeouts,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What the core must ask of its host, answered later by id.
@@ -51,114 +73,145 @@ pub enum Answer {
     Failed(String),
 }
 
-/// One snapshot; all counts since the conversation opened.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Stats {
-    pub queued_input_ms: u64,
-    pub queued_output_ms: u64,
-    pub sent_audio_ms: u64,
-    pub received_audio_ms: u64,
-    pub refused_chunks: u64,
-    pub refused_audio_ms: u64,
-    pub purged_audio_ms: u64,
-    pub events: u64,
-    pub wakeups: u64,
-    pub unknown_events: u64,
-    pub streams_opened: u64,
-}
-
 /// Called from Tokio threads: once for each empty-to-non-empty edge of the event queue, for each request and each
 /// interruption (the host may be leaving events in a full queue), and when room for input comes back.
 pub type Notify = Arc<dyn Fn() + Send + Sync>;
 
 /// Cheap to clone. Dropping the last handle aborts the session: its stream is reset and its task ends.
 #[derive(Clone)]
-pub struct Session {}
+pub struct Session {
+    handle: Arc<Handle>,
+}
+
+/// The actor holds [`Shared`] only, so the last handle's drop is seen.
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.command(&self.shared.commands.abort);
+    }
+}
 
 impl Session {
     /// Spawns the actor on `runtime` and returns at once; `opened()` tells how it went.
     pub fn spawn(
-        _runtime: &tokio::runtime::Handle,
-        _transport: Arc<dyn Transport>,
-        _config: SessionConfig,
-        _notify: Notify,
+        runtime: &tokio::runtime::Handle,
+        transport: Arc<dyn Transport>,
+        config: SessionConfig,
+        notify: Notify,
     ) -> Self {
-        todo!()
+        let shared = Arc::new(Shared::new(&config, notify));
+        runtime.spawn(actor::run(shared.clone(), transport, config));
+        Self { handle: Arc::new(Handle { shared }) }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
     }
 
     /// Resolves at response headers, or with what failed before them. Cancelling it changes nothing.
     pub async fn opened(&self) -> Result<()> {
-        todo!()
+        self.shared().opened().await
     }
 
     /// Copies `pcm` (PCM16LE mono at the input rate) into the queue. `Ok(false)`: full, nothing taken, counted.
-    /// Errors: `AudioFormat` (odd length, longer than the whole buffer), `Closed` or the session's own error after the end.
-    pub fn try_send_audio(&self, _pcm: &[u8]) -> Result<bool> {
-        todo!()
+    /// Errors: `AudioFormat` (empty, odd length, longer than the whole buffer), `Closed` or the session's own error
+    /// after the end.
+    pub fn try_send_audio(&self, pcm: &[u8]) -> Result<bool> {
+        let taken = self.shared().input.try_audio(pcm)?;
+        if taken {
+            self.shared().wake.notify_one();
+        }
+        Ok(taken)
     }
 
-    /// Whether `bytes` of audio would be taken now. Unlike a refused `try_send_audio` it counts nothing: the caller waits.
-    /// Errors as `try_send_audio`, so that nobody waits for room that can never come.
-    pub fn has_room(&self, _bytes: usize) -> Result<bool> {
-        todo!()
+    /// Whether `bytes` of audio would be taken now. Unlike a refused `try_send_audio` it counts nothing: the caller
+    /// waits. Errors as `try_send_audio`, so that nobody waits for room that can never come.
+    pub fn has_room(&self, bytes: usize) -> Result<bool> {
+        self.shared().input.has_room(bytes)
     }
 
-    /// Asks for one notification once the input queue is at most a quarter full (low-water mark) and `bytes` fit.
-    /// Notifies at once if that is already so: room that came back between a look and this call must not be missed.
-    pub fn want_room(&self, _bytes: usize) {
-        todo!()
+    /// Asks for one notification once the input queue is at most a quarter full (low-water mark) and `bytes` fit, or
+    /// the session has ended. Notifies at once if that is already so: room that came back between a look and this
+    /// call must not be missed. Wishes that wait together are told together, when the largest chunk fits.
+    pub fn want_room(&self, bytes: usize) {
+        self.shared().tell(self.shared().input.want_room(bytes));
     }
 
-    pub fn send_text(&self, _text: String) -> Result<()> {
-        todo!()
+    /// Queues typed input of the user, behind the audio queued before it. Errors: `Validation` (empty, too long),
+    /// `Throttled` (64 texts wait already), `Closed` or the session's own error after the end.
+    pub fn send_text(&self, text: String) -> Result<()> {
+        self.shared().input.push_text(text)?;
+        self.shared().wake.notify_one();
+        Ok(())
     }
 
-    /// While muted, silence goes up in place of the caller's audio.
-    pub fn mute(&self, _muted: bool) {
-        todo!()
+    /// While muted, silence goes up in place of the caller's audio. What was queued before stays as it was said.
+    pub fn mute(&self, muted: bool) {
+        self.shared().input.mute(muted);
     }
 
     /// Drops queued and later audio of the running turn; `Interrupted(client)` follows if a turn ran.
     pub fn interrupt(&self) {
-        todo!()
+        self.shared().command(&self.shared().commands.interrupt);
     }
 
-    /// Begins an orderly close, bounded by `Timeouts::close`. Idempotent.
+    /// Begins an orderly close, bounded by `Timeouts::close`: what is queued is still sent, the rest of the answer
+    /// still read. Nothing more is taken. Idempotent.
     pub fn close(&self) {
-        todo!()
+        // In this order: whoever sees the flag finds everything that was taken in the queue.
+        let waiting = self.shared().input.close();
+        self.shared().command(&self.shared().commands.close);
+        self.shared().tell(waiting);
     }
 
-    /// Resets the stream now. Idempotent.
+    /// Resets the stream now; the session ends as closed. Idempotent.
     pub fn abort(&self) {
-        todo!()
+        self.shared().command(&self.shared().commands.abort);
     }
 
     /// Resolves when the actor has ended; every event is in the queue by then.
     pub async fn closed(&self) {
-        todo!()
+        self.shared().ended().await;
     }
 
-    /// Moves at most `max` events and all requests out. Returns true if more events wait.
-    pub fn drain(&self, _max: usize, _events: &mut Vec<Event>, _requests: &mut Vec<Request>) -> bool {
-        todo!()
+    /// What ended the session, once it has ended with an error.
+    pub fn error(&self) -> Option<Error> {
+        self.shared().error()
+    }
+
+    /// Moves at most `max` events and all requests out. Returns true if more events wait; no notification comes for
+    /// those, so the host calls again by itself.
+    pub fn drain(&self, max: usize, events: &mut Vec<Event>, requests: &mut Vec<Request>) -> bool {
+        self.shared().lane.drain(requests);
+        let drained = self.shared().output.drain(max, events);
+        if drained.room {
+            self.shared().wake.notify_one();
+        }
+        drained.more
     }
 
     /// The last turn that was interrupted. The host drops audio of that turn which it drained but nobody read yet.
     pub fn interrupted_turn(&self) -> Option<u32> {
-        todo!()
+        self.shared().output.interrupted_turn()
     }
 
     /// Answers a request; an id that is not waiting is ignored.
-    pub fn answer(&self, _id: u64, _answer: Answer) {
-        todo!()
+    pub fn answer(&self, id: u64, answer: Answer) {
+        self.shared().lane.answer(id, answer);
     }
 
     pub fn stats(&self) -> Stats {
-        todo!()
+        self.shared().stats()
     }
 
     /// A UUID, the conversation's; it outlives streams.
     pub fn id(&self) -> &str {
-        todo!()
+        &self.shared().id
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! Time as the session sees it: an argument, so that a test may hold it still.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::transport::BoxFuture;
+
+/// A clock that never goes back. Times are durations since an origin of its own.
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> Duration;
+    /// Resolves once `now()` has reached `deadline`.
+    fn sleep_until(&self, deadline: Duration) -> BoxFuture<()>;
+}
+
+/// Tokio's clock, which `tokio::time::pause` also stops.
+#[derive(Debug, Clone, Copy)]
+pub struct TokioClock {
+    origin: Instant,
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn sleep_until(&self, deadline: Duration) -> BoxFuture<()> {
+        Box::pin(tokio::time::sleep_until(self.origin + deadline))
+    }
+}

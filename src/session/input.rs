@@ -1,0 +1,265 @@
+//! What the caller has said and the stream has not yet taken.
+//!
+//! Audio is bounded by its length in time and refused as a whole when the queue is full; nothing taken is ever
+//! dropped while the session lives. Text keeps its place among the audio, as the caller's calls came.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    audio::{SAMPLE_BYTES, duration_ms},
+    error::{Error, ErrorKind, Result},
+    protocol::SampleRate,
+};
+
+/// What leaves the queue at once: a caller's long chunk goes piece by piece, and what is left of it stays counted.
+/// As long as the longest `audioInput` (`protocol::OrderMachine`), so a piece is one event.
+const PIECE_MS: u64 = 100;
+/// Typed input is a person's; this many messages waiting means that nothing is being sent any more.
+const MAX_QUEUED_TEXTS: usize = 64;
+/// The documented size of one message of history (protocol reference §4); live text has no documented one.
+const MAX_TEXT_BYTES: usize = 50 * 1_024;
+
+/// One piece at the highest rate (24 kHz).
+static SILENCE: [u8; 4_800] = [0; 4_800];
+
+/// `bytes` of silence, at most one piece.
+fn silence(bytes: usize) -> Bytes {
+    Bytes::from_static(SILENCE.get(..bytes).unwrap_or(&SILENCE))
+}
+
+/// Bytes of PCM16 mono in `ms` at `rate`.
+fn bytes_in(ms: u64, rate: SampleRate) -> usize {
+    let samples = ms.saturating_mul(u64::from(rate.hz())) / 1_000;
+    usize::try_from(samples).unwrap_or(usize::MAX / SAMPLE_BYTES).saturating_mul(SAMPLE_BYTES)
+}
+
+enum Item {
+    Audio(Bytes),
+    /// What the caller said while muted: its length only.
+    Silence(usize),
+    Text(String),
+}
+
+/// The next thing to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Audio(Bytes),
+    Text(String),
+}
+
+pub(super) struct InputQueue {
+    rate: SampleRate,
+    capacity_ms: u64,
+    capacity_bytes: usize,
+    piece_bytes: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    audio_bytes: usize,
+    texts: usize,
+    muted: bool,
+    /// Why nothing is taken any more.
+    closed: Option<Error>,
+    /// Somebody waits until the queue holds no more than this.
+    wanted_mark: Option<usize>,
+    refused_chunks: u64,
+    refused_bytes: usize,
+}
+
+pub(super) struct InputCounts {
+    pub(super) queued_ms: u64,
+    pub(super) refused_chunks: u64,
+    pub(super) refused_ms: u64,
+}
+
+impl InputQueue {
+    pub(super) fn new(rate: SampleRate, capacity_ms: u64) -> Self {
+        Self {
+            rate,
+            capacity_ms,
+            capacity_bytes: bytes_in(capacity_ms, rate),
+            piece_bytes: bytes_in(PIECE_MS, rate),
+            state: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the whole chunk or nothing.
+    pub(super) fn try_audio(&self, pcm: &[u8]) -> Result<bool> {
+        let mut state = self.lock();
+        state.check_open()?;
+        self.check_format(pcm.len())?;
+        if state.audio_bytes + pcm.len() > self.capacity_bytes {
+            state.refused_chunks += 1;
+            state.refused_bytes = state.refused_bytes.saturating_add(pcm.len());
+            return Ok(false);
+        }
+        state.audio_bytes += pcm.len();
+        let item = if state.muted { Item::Silence(pcm.len()) } else { Item::Audio(Bytes::copy_from_slice(pcm)) };
+        state.items.push_back(item);
+        Ok(true)
+    }
+
+    fn check_format(&self, bytes: usize) -> Result<()> {
+        let wrong = |code: &str, message: String, cure: &str| {
+            Err(Error::new(ErrorKind::AudioFormat, code, message).with_cure(cure.to_owned()))
+        };
+        if bytes == 0 {
+            return wrong("empty_audio", "The audio chunk is empty.".into(), "Send at least one 16-bit sample.");
+        }
+        if !bytes.is_multiple_of(SAMPLE_BYTES) {
+            return wrong(
+                "odd_audio",
+                format!("The audio chunk has {bytes} bytes, which is not a whole number of 16-bit samples."),
+                "Send PCM16 little-endian mono, and cut it between samples.",
+            );
+        }
+        if bytes > self.capacity_bytes {
+            return wrong(
+                "audio_too_long",
+                format!(
+                    "The audio chunk of {} ms is longer than the whole input buffer of {} ms.",
+                    duration_ms(bytes, self.rate.hz()),
+                    self.capacity_ms
+                ),
+                "Send it in smaller pieces (32 to 100 ms is usual).",
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn push_text(&self, text: String) -> Result<()> {
+        let mut state = self.lock();
+        state.check_open()?;
+        if text.is_empty() {
+            return Err(Error::new(ErrorKind::Validation, "empty_text", "The text is empty.")
+                .with_cure("The service refuses empty content: send at least one character."));
+        }
+        if text.len() > MAX_TEXT_BYTES {
+            let message = format!("The text has {} bytes; one message may have {MAX_TEXT_BYTES}.", text.len());
+            return Err(Error::new(ErrorKind::Validation, "text_too_long", message)
+                .with_cure("Shorten it, or send it as several messages."));
+        }
+        if state.texts >= MAX_QUEUED_TEXTS {
+            let message = format!("{MAX_QUEUED_TEXTS} texts are already waiting to be sent.");
+            return Err(Error::new(ErrorKind::Throttled, "too_many_texts", message)
+                .with_cure("Wait for an answer before you send more."));
+        }
+        state.texts += 1;
+        state.items.push_back(Item::Text(text));
+        Ok(())
+    }
+
+    pub(super) fn mute(&self, muted: bool) {
+        self.lock().muted = muted;
+    }
+
+    /// The next piece to send, and whether somebody who waits for room must be told now.
+    pub(super) fn pop(&self) -> (Option<Taken>, bool) {
+        let mut state = self.lock();
+        let taken = state.pop(self.piece_bytes);
+        let told = state.grant();
+        (taken, told)
+    }
+
+    pub(super) fn has_room(&self, bytes: usize) -> Result<bool> {
+        let state = self.lock();
+        state.check_open()?;
+        self.check_format(bytes)?;
+        Ok(state.audio_bytes + bytes <= self.capacity_bytes)
+    }
+
+    /// Remembers that somebody waits for room for `bytes`. True: there is room already, tell them.
+    pub(super) fn want_room(&self, bytes: usize) -> bool {
+        let mut state = self.lock();
+        // A chunk larger than three quarters of the buffer does not fit at the low-water mark yet.
+        let mark = (self.capacity_bytes / 4).min(self.capacity_bytes.saturating_sub(bytes));
+        state.wanted_mark = Some(state.wanted_mark.map_or(mark, |other| other.min(mark)));
+        state.grant()
+    }
+
+    /// Takes nothing more; what is queued stays. The first reason holds until [`Self::end`].
+    pub(super) fn close(&self) -> bool {
+        let mut state = self.lock();
+        state.closed.get_or_insert_with(closed_error);
+        state.grant()
+    }
+
+    /// Forgets what is queued: there is no stream any more to send it on.
+    pub(super) fn end(&self, error: Option<Error>) -> bool {
+        let mut state = self.lock();
+        state.closed = Some(error.unwrap_or_else(closed_error));
+        state.items = VecDeque::new();
+        state.audio_bytes = 0;
+        state.texts = 0;
+        state.grant()
+    }
+
+    pub(super) fn counts(&self) -> InputCounts {
+        let state = self.lock();
+        InputCounts {
+            queued_ms: duration_ms(state.audio_bytes, self.rate.hz()),
+            refused_chunks: state.refused_chunks,
+            refused_ms: duration_ms(state.refused_bytes, self.rate.hz()),
+        }
+    }
+}
+
+impl State {
+    fn check_open(&self) -> Result<()> {
+        self.closed.clone().map_or(Ok(()), Err)
+    }
+
+    /// True once for each wish that has come true.
+    fn grant(&mut self) -> bool {
+        let granted = self.wanted_mark.is_some_and(|mark| self.audio_bytes <= mark || self.closed.is_some());
+        if granted {
+            self.wanted_mark = None;
+        }
+        granted
+    }
+
+    fn pop(&mut self, max_bytes: usize) -> Option<Taken> {
+        let taken = match self.items.pop_front()? {
+            Item::Text(text) => {
+                self.texts -= 1;
+                return Some(Taken::Text(text));
+            }
+            Item::Audio(mut pcm) => {
+                let piece = pcm.split_to(pcm.len().min(max_bytes));
+                if !pcm.is_empty() {
+                    self.items.push_front(Item::Audio(pcm));
+                }
+                piece
+            }
+            Item::Silence(bytes) => {
+                let piece = silence(bytes.min(max_bytes));
+                if bytes > piece.len() {
+                    self.items.push_front(Item::Silence(bytes - piece.len()));
+                }
+                piece
+            }
+        };
+        self.audio_bytes -= taken.len();
+        Some(Taken::Audio(taken))
+    }
+}
+
+pub(super) fn closed_error() -> Error {
+    Error::new(ErrorKind::Closed, "closed", "The session is closed; nothing can be sent any more.")
+        .with_cure("Open a new session.")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! The request lane: what the core must ask of its host, beside the events and on the same wake-up.
+//!
+//! It is served even when nobody reads events, so a credential callable works before the first event and a reader
+//! that is slow holds nothing up.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use super::{Answer, Request, RequestKind, signal::Signal};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    transport::{AskCredentials, BoxFuture, Credentials},
+};
+
+pub(super) struct Lane {
+    signal: Arc<Signal>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    queued: VecDeque<Request>,
+    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    ended: bool,
+}
+
+impl Lane {
+    pub(super) fn new(signal: Arc<Signal>) -> Self {
+        Self { signal, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None: the session ended before an answer came. A future dropped early takes its request back.
+    async fn ask(&self, kind: RequestKind) -> Option<Answer> {
+        let (sender, answer) = oneshot::channel();
+        let id = {
+            let mut state = self.lock();
+            if state.ended {
+                return None;
+            }
+            state.last_id += 1;
+            let id = state.last_id;
+            state.queued.push_back(Request { id, kind });
+            state.waiting.insert(id, sender);
+            id
+        };
+        let _pending = Pending { lane: self, id };
+        self.signal.raise();
+        answer.await.ok()
+    }
+
+    pub(super) fn drain(&self, out: &mut Vec<Request>) {
+        out.extend(self.lock().queued.drain(..));
+    }
+
+    /// An id that does not wait (any more) is ignored.
+    pub(super) fn answer(&self, id: u64, answer: Answer) {
+        if let Some(waiting) = self.lock().waiting.remove(&id) {
+            // The asker may have run out of time meanwhile.
+            let _ = waiting.send(answer);
+        }
+    }
+
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.queued.clear();
+        state.waiting.clear();
+    }
+}
+
+struct Pending<'a> {
+    lane: &'a Lane,
+    id: u64,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lane.lock();
+        state.waiting.remove(&self.id);
+        state.queued.retain(|request| request.id != self.id);
+    }
+}
+
+/// Credentials by way of the lane.
+pub(super) struct LaneCredentials(pub(super) Arc<Lane>);
+
+impl AskCredentials for LaneCredentials {
+    fn ask(&self) -> BoxFuture<Result<Credentials>> {
+        let lane = self.0.clone();
+        Box::pin(async move {
+            let message = match lane.ask(RequestKind::Credentials).await {
+                Some(Answer::Credentials(credentials)) => return Ok(credentials),
+                Some(Answer::Failed(why)) => format!("The credentials callable failed: {why}"),
+                None => "The session ended before the credentials callable answered.".to_owned(),
+            };
+            Err(Error::new(ErrorKind::Credentials, "credentials_callable_failed", message)
+                .with_cure("Check the callable given as `credentials`."))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! What the handle and the actor share. No lock here is held across an await.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+
+use super::{
+    Clock, SessionConfig, Stats,
+    input::{InputQueue, closed_error},
+    lane::Lane,
+    output::EventQueue,
+    signal::Signal,
+    stats::Counters,
+};
+use crate::{
+    conversation::{EndReason, Event, EventKind},
+    error::{Error, Result},
+};
+
+pub(super) struct Shared {
+    pub(super) id: String,
+    pub(super) input: InputQueue,
+    pub(super) output: EventQueue,
+    pub(super) lane: Arc<Lane>,
+    pub(super) signal: Arc<Signal>,
+    pub(super) counters: Counters,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Wakes the actor. It keeps one permit, so a call between two looks is not lost.
+    pub(super) wake: Notify,
+    pub(super) commands: Commands,
+    input_rate_hz: u32,
+    opened_at: OnceLock<Duration>,
+    state: watch::Sender<State>,
+}
+
+/// What the handle wants, level-triggered: the actor looks after each wake-up.
+#[derive(Default)]
+pub(super) struct Commands {
+    pub(super) interrupt: AtomicBool,
+    pub(super) close: AtomicBool,
+    pub(super) abort: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// How the opening went, once it is known.
+    opened: Option<Result<()>>,
+    error: Option<Error>,
+    ended: bool,
+}
+
+/// How a session ended. `Limit` and `Server` are reserved: the service has no orderly end of its own, it stops
+/// with an exception (also at its time limits) or a reset, and both are errors here.
+pub(super) struct End {
+    pub(super) reason: EndReason,
+    pub(super) error: Option<Error>,
+}
+
+impl End {
+    pub(super) fn closed() -> Self {
+        Self { reason: EndReason::Closed, error: None }
+    }
+
+    pub(super) fn failed(error: Error) -> Self {
+        Self { reason: EndReason::Error, error: Some(error) }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(config: &SessionConfig, notify: super::Notify) -> Self {
+        let signal = Arc::new(Signal::new(notify));
+        Self {
+            id: uuid::Uuid::new_v4().to_string(),
+            input: InputQueue::new(config.stream.input_rate, config.buffers.input_ms),
+            output: EventQueue::new(config.buffers.output_ms),
+            lane: Arc::new(Lane::new(signal.clone())),
+            signal,
+            counters: Counters::default(),
+            clock: config.clock.clone(),
+            wake: Notify::new(),
+            commands: Commands::default(),
+            input_rate_hz: config.stream.input_rate.hz(),
+            opened_at: OnceLock::new(),
+            state: watch::Sender::default(),
+        }
+    }
+
+    /// Since the conversation opened (its first response headers); zero before.
+    pub(super) fn at(&self) -> Duration {
+        self.opened_at.get().map_or(Duration::ZERO, |origin| self.clock.now().saturating_sub(*origin))
+    }
+
+    pub(super) fn command(&self, flag: &AtomicBool) {
+        flag.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn tell(&self, needed: bool) {
+        if needed {
+            self.signal.raise();
+        }
+    }
+
+    /// Response headers have come.
+    pub(super) fn stream_opened(&self) {
+        self.counters.stream_opened();
+        self.opened_at.get_or_init(|| self.clock.now());
+        self.state.send_modify(|state| {
+            state.opened.get_or_insert(Ok(()));
+        });
+    }
+
+    /// `failure` is what the opening met, if the session ends before it was through.
+    pub(super) fn opening_failed(&self, failure: Error) {
+        self.state.send_modify(|state| {
+            state.opened.get_or_insert(Err(failure));
+        });
+    }
+
+    /// Ends the session once; later calls do nothing.
+    pub(super) fn end(&self, End { reason, error }: End) {
+        let event = Event {
+            at: self.at(),
+            turn: None,
+            raw_type: "novasonic".into(),
+            kind: EventKind::SessionEnded { reason, error: error.clone() },
+        };
+        if !self.output.end(event) {
+            return;
+        }
+        self.lane.end();
+        self.input.end(error.clone());
+        self.state.send_modify(|state| {
+            state.opened.get_or_insert_with(|| Err(error.clone().unwrap_or_else(closed_error)));
+            state.error = error;
+            state.ended = true;
+        });
+        // Whatever the host waits for (events, room), the end answers it.
+        self.signal.raise();
+    }
+
+    pub(super) async fn opened(&self) -> Result<()> {
+        let mut states = self.state.subscribe();
+        match states.wait_for(|state| state.opened.is_some()).await {
+            Ok(state) => state.opened.clone().unwrap_or_else(|| Err(closed_error())),
+            Err(_) => Err(closed_error()),
+        }
+    }
+
+    pub(super) async fn ended(&self) {
+        // The sender lives as long as we do.
+        let _ = self.state.subscribe().wait_for(|state| state.ended).await;
+    }
+
+    pub(super) fn error(&self) -> Option<Error> {
+        self.state.borrow().error.clone()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let input = self.input.counts();
+        let output = self.output.counts();
+        Stats {
+            queued_input_ms: input.queued_ms,
+            queued_output_ms: output.queued_us.div_ceil(1_000),
+            sent_audio_ms: pcm_ms(self.counters.sent_bytes(), self.input_rate_hz),
+            received_audio_ms: output.received_us.div_ceil(1_000),
+            refused_chunks: input.refused_chunks,
+            refused_audio_ms: input.refused_ms,
+            purged_audio_ms: output.purged_us.div_ceil(1_000),
+            events: output.events,
+            wakeups: self.signal.wakeups(),
+            unknown_events: output.unknown,
+            streams_opened: self.counters.streams(),
+        }
+    }
+}
+
+fn pcm_ms(bytes: u64, rate_hz: u32) -> u64 {
+    crate::audio::duration_ms(usize::try_from(bytes).unwrap_or(usize::MAX), rate_hz)
+}
