@@ -2,54 +2,139 @@
 //!
 //! Written from the reference and apart from the client: it imports `audio` and nothing else of this crate, so
 //! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `request`, `signature`,
-//! `frames`, `faults`) and the dialogue (`dialogue`, `rules`, `hearing`, `speech`, `brains`), which is sans I/O.
+//! `frames`, `stream`, `registry`, `faults`) and the dialogue (`dialogue`, `rules`, `hearing`, `speech`, `brains`), which is sans I/O.
 
 mod brains;
 mod dialogue;
+mod faults;
+mod frames;
+mod registry;
+mod request;
+mod server;
 mod settings;
+mod signature;
+mod stream;
+mod tls;
 
 pub use settings::{
     BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, Settings, StreamReport, TurnRequest,
 };
 
-use std::net::SocketAddr;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use tokio::sync::oneshot;
+
+use registry::Registry;
+use tls::Tls;
 
 /// A running emulator. Dropping it stops it.
-pub struct Emulator {}
+pub struct Emulator {
+    https_addr: SocketAddr,
+    http_addr: SocketAddr,
+    ca_pem: String,
+    registry: Arc<Registry>,
+    /// Dropped or sent to: the worker ends.
+    stop: Option<oneshot::Sender<()>>,
+    worker: Option<JoinHandle<()>>,
+}
 
 impl Emulator {
     /// Binds, makes the certificate authority and serves on a runtime of its own (one worker thread).
-    pub fn start(_settings: Settings) -> std::io::Result<Self> {
-        todo!()
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        check(&settings)?;
+        let https = bind(&settings, settings.port)?;
+        let http = bind(&settings, settings.http_port)?;
+        let (https_addr, http_addr) = (https.local_addr()?, http.local_addr()?);
+        let Tls { acceptor, ca_pem } = Tls::new(settings.host, &settings.sans)?;
+        let registry = Arc::new(Registry::new(settings)?);
+
+        // One thread does all: streams and their connection wake each other without crossing cores.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let serving = Arc::clone(&registry);
+        let worker = std::thread::Builder::new().name("novasonic-emulator".into()).spawn(move || {
+            runtime.block_on(async move {
+                match (tokio::net::TcpListener::from_std(https), tokio::net::TcpListener::from_std(http)) {
+                    (Ok(https), Ok(http)) => {
+                        tokio::spawn(server::accept(https, Some(acceptor), Arc::clone(&serving)));
+                        tokio::spawn(server::accept(http, None, serving));
+                        let _ = stopped.await;
+                    }
+                    (Err(error), _) | (_, Err(error)) => serving.log(&format!("cannot serve: {error}")),
+                }
+            });
+            // Dropping the runtime drops every stream, and each closes its report.
+        })?;
+        Ok(Self { https_addr, http_addr, ca_pem, registry, stop: Some(stop), worker: Some(worker) })
     }
 
     pub fn https_addr(&self) -> SocketAddr {
-        todo!()
+        self.https_addr
     }
 
     /// Cleartext HTTP/2 with prior knowledge.
     pub fn http_addr(&self) -> SocketAddr {
-        todo!()
+        self.http_addr
     }
 
     /// The CA's certificate as PEM; its key never leaves memory.
     pub fn ca_pem(&self) -> &str {
-        todo!()
+        &self.ca_pem
     }
 
-    /// Every stream so far, live and ended.
+    /// Every stream so far, live and ended (the last 10,000 of them).
     pub fn streams(&self) -> Vec<StreamReport> {
-        todo!()
+        self.registry.reports()
     }
 
     /// What a Python brain did in the turn `turn_id` (see [`BrainHost`]). False where the turn is over, or where its
     /// client has stopped reading and too much waits already: nothing was taken.
-    pub fn act(&self, _turn_id: u64, _action: BrainAction) -> bool {
-        todo!()
+    pub fn act(&self, turn_id: u64, action: BrainAction) -> bool {
+        self.registry.act(turn_id, action)
     }
 
-    /// Stops accepting, ends all streams, joins the worker.
+    /// Stops accepting, ends all streams, joins the worker. A brain host that needs a lock for its notices (an
+    /// interpreter's) must not hold it here.
     pub fn stop(&mut self) {
-        todo!()
+        drop(self.stop.take());
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
     }
 }
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn check(settings: &Settings) -> io::Result<()> {
+    let refuse = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    if !settings.host.is_loopback() && !settings.allow_remote {
+        return refuse(format!(
+            "the emulator does not bind {}: only this machine may reach it, unless remote access is allowed (allow_remote, --allow-remote)",
+            settings.host
+        ));
+    }
+    if !settings.speed.is_finite() || settings.speed <= 0.0 {
+        return refuse(format!("the emulator's speed must be a positive number, not {}", settings.speed));
+    }
+    faults::check(&settings.faults, settings.headers)
+}
+
+fn bind(settings: &Settings, port: u16) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(settings.host, port);
+    let listener = TcpListener::bind(address)
+        .map_err(|error| io::Error::new(error.kind(), format!("the emulator cannot bind {address}: {error}")))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Listeners and connections: TLS and cleartext, HTTP/2 alone.
+//!
+//! On the `h2` crate rather than hyper's server: faults need resets, GOAWAYs and half-closed streams exactly as asked,
+//! and a stream's task can hand frames to the connection without a body in between.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use h2::{RecvStream, server::SendResponse};
+use http::Request;
+use time::OffsetDateTime;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    faults::{ConnectionFault, FinSwitch},
+    registry::Registry,
+    request::{self, Refusal},
+    settings::{FaultKind, StreamReport},
+    signature::{self, Claim, EventChain},
+    stream,
+};
+
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// A refused client may still be sending its opening events.
+const REFUSED_LINGER: Duration = Duration::from_secs(5);
+/// What one stream may send ahead of being read: seconds of audio, or the longest event there is.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// Handed to h2 ahead of the socket; the client's own windows are the real bound.
+const SEND_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Accepts until the runtime is shut down.
+pub(super) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, registry: Arc<Registry>) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                tokio::spawn(greet(socket, tls.clone(), Arc::clone(&registry)));
+            }
+            Err(error) => {
+                registry.log(&format!("cannot accept a connection: {error}"));
+                // Out of descriptors, most likely; the next attempt would fail at once.
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn greet(socket: TcpStream, tls: Option<TlsAcceptor>, registry: Arc<Registry>) {
+    if let Err(error) = try_greet(socket, tls, &registry).await {
+        registry.log(&format!("a connection failed: {error}"));
+    }
+}
+
+async fn try_greet(socket: TcpStream, tls: Option<TlsAcceptor>, registry: &Arc<Registry>) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let faults = &registry.settings.faults;
+    let (mut socket, fin) = if faults.iter().any(|fault| fault.kind == FaultKind::Fin) {
+        let (socket, fin) = FinSwitch::install(socket)?;
+        (socket, Some(fin))
+    } else {
+        (socket, None)
+    };
+    let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 s");
+    if let Some(acceptor) = tls {
+        let socket = timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await.map_err(timed_out)??;
+        serve(socket, fin, registry).await;
+    } else {
+        if !timeout(HANDSHAKE_LIMIT, begins_http2(&socket)).await.map_err(timed_out)?? {
+            return turn_away(&mut socket).await;
+        }
+        serve(socket, fin, registry).await;
+    }
+    Ok(())
+}
+
+/// Looks at the first bytes without taking them.
+async fn begins_http2(socket: &TcpStream) -> io::Result<bool> {
+    let mut start = [0; 3];
+    loop {
+        let len = socket.peek(&mut start).await?;
+        let seen = start.get(..len).unwrap_or_default();
+        if len == start.len() || !b"PRI".starts_with(seen) || len == 0 {
+            return Ok(seen == b"PRI");
+        }
+        // The rest of three bytes is on its way; readiness would report the first of them again at once.
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// For browsers and for clients that fall back to HTTP/1.1.
+async fn turn_away(socket: &mut TcpStream) -> io::Result<()> {
+    const BODY: &str =
+        "EMULATOR, not AWS: this port speaks cleartext HTTP/2 with prior knowledge; use the https port otherwise.\n";
+    let head = "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\nconnection: close";
+    socket.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len()).as_bytes()).await?;
+    socket.shutdown().await
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, mut fin: Option<FinSwitch>, registry: &Arc<Registry>) {
+    let connection_id = registry.next_connection_id();
+    let max_streams = registry.settings.max_streams_per_connection;
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(max_streams)
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        // The sum of the streams' windows: one that is not read never closes the window of its neighbours.
+        .initial_connection_window_size(STREAM_WINDOW_BYTES.saturating_mul(max_streams.max(1)).min(MAX_WINDOW_BYTES))
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
+        // By default h2 ends a whole connection over many small unread DATA frames, which closing envelopes are.
+        .data_frame_budget(usize::MAX);
+    let mut connection = match timeout(HANDSHAKE_LIMIT, builder.handshake::<_, Bytes>(socket)).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return registry.log(&format!("connection {connection_id} failed: {error}")),
+        Err(_) => return registry.log(&format!("connection {connection_id} failed: no HTTP/2 preface within 10 s")),
+    };
+    let (faults_in, mut faults) = mpsc::channel(8);
+    loop {
+        tokio::select! {
+            // Accepting also writes what the streams have said, so that a fault comes after it.
+            biased;
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => open_stream(request, respond, connection_id, &faults_in, registry),
+                Some(Err(error)) => return registry.log(&format!("connection {connection_id} ended: {error}")),
+                None => return,
+            },
+            Some(fault) = faults.recv() => match fault {
+                ConnectionFault::GoAway(h2::Reason::NO_ERROR) => connection.graceful_shutdown(),
+                ConnectionFault::GoAway(reason) => connection.abrupt_shutdown(reason),
+                ConnectionFault::Fin => {
+                    let cut = fin.take().map(FinSwitch::cut);
+                    drop(connection);
+                    if let Some(Ok(lingering)) = cut {
+                        lingering.drain().await;
+                    }
+                    return;
+                }
+            },
+        }
+    }
+}
+
+fn open_stream(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    connection_id: u64,
+    connection: &mpsc::Sender<ConnectionFault>,
+    registry: &Arc<Registry>,
+) {
+    let (parts, body) = request.into_parts();
+    match admit(&parts, connection_id, registry) {
+        Ok((report, chain)) => {
+            let accepted = stream::Accepted { body, respond, report, chain, connection: connection.clone() };
+            tokio::spawn(stream::serve(Arc::clone(registry), accepted));
+        }
+        Err(refusal) => {
+            registry.log(&format!("refused a request: {} {}: {}", refusal.status, refusal.code, refusal.message));
+            if let Ok(stream) = request::refuse(&mut respond, &refusal) {
+                tokio::spawn(async move {
+                    let _ = timeout(REFUSED_LINGER, drain(body)).await;
+                    drop(stream);
+                });
+            }
+        }
+    }
+}
+
+/// Routing and the request's signature.
+fn admit(
+    parts: &http::request::Parts,
+    connection_id: u64,
+    registry: &Registry,
+) -> Result<(StreamReport, Option<EventChain>), Refusal> {
+    let model_id = request::model_id(parts)?;
+    let chain = if registry.settings.verify {
+        Some(signature::verify_request(&registry.keys, parts, OffsetDateTime::now_utc())?)
+    } else {
+        None
+    };
+    let claim = Claim::of(&parts.headers).ok();
+    let report = StreamReport {
+        stream_id: registry.next_stream_id(),
+        connection_id,
+        model_id,
+        region: claim.as_ref().map_or(String::new(), |claim| claim.region.to_owned()),
+        access_key_id: claim.map(|claim| claim.access_key_id.to_owned()),
+        events: Vec::new(),
+        audio_bytes: 0,
+        output_audio_bytes: 0,
+        ended: None,
+    };
+    Ok((report, chain))
+}
+
+async fn drain(mut body: RecvStream) {
+    while let Some(Ok(data)) = body.data().await {
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+}

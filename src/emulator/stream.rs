@@ -1,0 +1,528 @@
+//! One stream on the wire: frames in, dialogue, frames out, and every way it can end.
+//!
+//! One task owns all of it. It stops reading its client, its clock and its brain while more than [`HIGH_WATER`] bytes
+//! wait for the client to read them, so a client that stops costs a bounded amount of memory, and its own upload stalls
+//! behind HTTP/2 flow control.
+
+use std::{
+    borrow::Cow,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::{Bytes, BytesMut};
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Sleep, sleep_until},
+};
+
+use super::{
+    dialogue::{Dialogue, Emit},
+    faults::{ConnectionFault, Schedule},
+    frames::{self, Assembler, Message, Value},
+    registry::{Action, Entry, Registry},
+    request::{self, Refusal},
+    settings::{BrainAction, BrainNotice, FaultKind, HeadersAt, StreamReport},
+    signature::EventChain,
+};
+
+/// Bytes waiting for the client above which nothing more is taken in.
+const HIGH_WATER: usize = 256 * 1024;
+/// Actions of host brains waiting for a stream.
+const ACTION_QUEUE: usize = 256;
+/// How long the client may take to end its input after ours has ended.
+const LINGER: Duration = Duration::from_secs(10);
+/// Beyond the 8 minutes of the dialogue's own clock, which stands still while the client does not read.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The verdict on a stream that both sides ended as they should.
+const CLEAN: &str = "clean";
+
+/// A request that was let in.
+pub(super) struct Accepted {
+    pub(super) body: RecvStream,
+    pub(super) respond: SendResponse<Bytes>,
+    pub(super) report: StreamReport,
+    /// None: signatures are not checked.
+    pub(super) chain: Option<EventChain>,
+    pub(super) connection: mpsc::Sender<ConnectionFault>,
+}
+
+pub(super) async fn serve(registry: Arc<Registry>, accepted: Accepted) {
+    let mut stream = Stream::new(registry, accepted);
+    while !stream.over {
+        let wake = stream.next().await;
+        stream.handle(wake).await;
+    }
+}
+
+enum Response {
+    Waiting(SendResponse<Bytes>),
+    Open(SendStream<Bytes>),
+}
+
+impl Response {
+    /// Waits for a reset (a reading stream hears of it as an error of its body, and needs no second look under h2's
+    /// lock) and for room in the client's windows.
+    fn poll(&mut self, cx: &mut Context<'_>, resets: bool, room: bool) -> Poll<Wake> {
+        if resets {
+            let reset = match self {
+                Self::Waiting(respond) => respond.poll_reset(cx),
+                Self::Open(stream) => stream.poll_reset(cx),
+            };
+            if let Poll::Ready(reset) = reset {
+                return Poll::Ready(Wake::Gone(reset));
+            }
+        }
+        match self {
+            Self::Open(stream) if room => stream.poll_capacity(cx).map(|_| Wake::Writable),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+enum Wake {
+    Start,
+    Data(Option<Result<Bytes, h2::Error>>),
+    /// The client reset the stream, or the connection is gone.
+    Gone(Result<Reason, h2::Error>),
+    Writable,
+    Action(u64, BrainAction),
+    Timer,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Talking,
+    /// Nothing more will be said; END_STREAM follows what waits.
+    Ending,
+    /// END_STREAM is out; the client's is awaited, because a reset now could overtake what it has not read.
+    Closing,
+    /// A fault: neither read nor written any more.
+    Stalled,
+}
+
+struct Stream {
+    registry: Arc<Registry>,
+    entry: Entry,
+    dialogue: Dialogue,
+    emits: Vec<Emit>,
+    body: RecvStream,
+    assembler: Assembler,
+    /// None: signatures are not checked.
+    chain: Option<EventChain>,
+    /// The event's JSON, decoded; kept for its allocation.
+    event: Vec<u8>,
+    response: Response,
+    outbox: BytesMut,
+    phase: Phase,
+    input_open: bool,
+    over: bool,
+    started: bool,
+    events: u64,
+    faults: Schedule,
+    connection: mpsc::Sender<ConnectionFault>,
+    actions: mpsc::Receiver<Action>,
+    timer: Pin<Box<Sleep>>,
+    /// When the stream is given up, whatever the client does.
+    give_up_at: Instant,
+    /// Why the stream ends, told once both sides have ended.
+    verdict: Option<String>,
+}
+
+impl Stream {
+    fn new(registry: Arc<Registry>, accepted: Accepted) -> Self {
+        let now = Instant::now();
+        let settings = &registry.settings;
+        let (actions_in, actions) = mpsc::channel(ACTION_QUEUE);
+        let stream_id = accepted.report.stream_id;
+        let give_up_at = now + settings.stream_limit.div_f64(settings.speed) + GRACE;
+        Self {
+            entry: Entry::open(Arc::clone(&registry), accepted.report, actions_in),
+            dialogue: Dialogue::new(
+                Arc::clone(settings),
+                Arc::clone(&registry.brain),
+                stream_id,
+                Arc::clone(&registry.next_turn_id),
+                now,
+            ),
+            emits: Vec::new(),
+            body: accepted.body,
+            assembler: Assembler::default(),
+            chain: accepted.chain,
+            event: Vec::new(),
+            response: Response::Waiting(accepted.respond),
+            outbox: BytesMut::new(),
+            phase: Phase::Talking,
+            input_open: true,
+            over: false,
+            started: false,
+            events: 0,
+            faults: Schedule::new(&settings.faults),
+            connection: accepted.connection,
+            actions,
+            timer: Box::pin(sleep_until(give_up_at.into())),
+            give_up_at,
+            verdict: None,
+            registry,
+        }
+    }
+
+    /// Waits for whatever comes next. Cancel-safe: each branch takes its item in the same poll that ends the wait.
+    async fn next(&mut self) -> Wake {
+        if !self.started {
+            self.started = true;
+            return Wake::Start;
+        }
+        let talking = self.phase == Phase::Talking && self.outbox.len() < HIGH_WATER;
+        let reading = self.input_open && (talking || matches!(self.phase, Phase::Ending | Phase::Closing));
+        let writing = !self.outbox.is_empty() && self.phase != Phase::Stalled;
+        self.arm_timer(talking);
+        tokio::select! {
+            biased;
+            data = poll_fn(|cx| self.body.poll_data(cx)), if reading => Wake::Data(data),
+            wake = poll_fn(|cx| self.response.poll(cx, !reading, writing)) => wake,
+            Some((turn_id, action)) = self.actions.recv(), if talking => Wake::Action(turn_id, action),
+            () = &mut self.timer => Wake::Timer,
+        }
+    }
+
+    async fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Start => self.settle().await,
+            Wake::Data(Some(Ok(data))) => self.take_data(data).await,
+            Wake::Data(Some(Err(error))) | Wake::Gone(Err(error)) => self.lost(error.reason()),
+            Wake::Data(None) => self.input_ended(),
+            Wake::Gone(Ok(reason)) => self.lost(Some(reason)),
+            Wake::Writable => {}
+            Wake::Action(turn_id, action) => {
+                if matches!(action, BrainAction::Done | BrainAction::Failed(_)) {
+                    self.entry.close_turn(turn_id);
+                }
+                self.dialogue.on_action(turn_id, action, Instant::now(), &mut self.emits);
+                self.emit();
+            }
+            Wake::Timer => self.tick(Instant::now()),
+        }
+        self.flush();
+    }
+
+    async fn take_data(&mut self, data: Bytes) {
+        let len = data.len();
+        self.assembler.push(data);
+        while let Some(message) = self.next_message() {
+            if self.phase == Phase::Talking {
+                match self.take_event(&message) {
+                    Ok(false) => {}
+                    Ok(true) => self.settle().await,
+                    Err(refused) => self.refuse_event(&refused),
+                }
+            } else if self.ended_well() {
+                self.check_tail(&message);
+            }
+        }
+        // Given back only now: what has not been taken keeps the client's window closed.
+        let _ = self.body.flow_control().release_capacity(len);
+    }
+
+    fn next_message(&mut self) -> Option<Bytes> {
+        if self.over || self.phase == Phase::Stalled {
+            return None;
+        }
+        self.assembler.next().unwrap_or_else(|error| {
+            // Without lengths to trust there is no next message; a fresh assembler reads on behind the refusal.
+            self.assembler = Assembler::default();
+            if self.phase == Phase::Talking {
+                self.refuse_event(&malformed(&error));
+            }
+            None
+        })
+    }
+
+    /// True: one event went to the dialogue. False: the empty message at the end.
+    fn take_event(&mut self, message: &[u8]) -> Result<bool, String> {
+        let Some(chunk) = unseal(self.chain.as_mut(), message)? else { return Ok(false) };
+        decode_chunk(&chunk, &mut self.event)?;
+        self.events += 1;
+        let name = self.dialogue.on_event(&self.event, Instant::now(), &mut self.emits);
+        self.entry.saw_event(name, self.dialogue.audio_bytes());
+        Ok(true)
+    }
+
+    /// After sessionEnd only the signed empty message may come, and its signature counts like any other.
+    fn check_tail(&mut self, message: &[u8]) {
+        match unseal(self.chain.as_mut(), message) {
+            Ok(None) => {}
+            Ok(Some(_)) => self.verdict = Some("an event came after sessionEnd".into()),
+            Err(refused) => self.verdict = Some(format!("the message after sessionEnd was refused: {refused}")),
+        }
+    }
+
+    /// What follows the start (no events yet) and each event: headers, what the dialogue says, faults.
+    async fn settle(&mut self) {
+        let mut fault = self.faults.due(self.events);
+        if let Some(refusal @ FaultKind::Refuse { .. }) = fault {
+            return self.apply(refusal);
+        }
+        if self.events > 0 || self.registry.settings.headers == HeadersAt::Immediately {
+            self.send_headers();
+        }
+        self.emit();
+        while let Some(kind) = fault.filter(|_| self.phase == Phase::Talking) {
+            self.flush();
+            // Lets the connection write what was said before the fault.
+            tokio::task::yield_now().await;
+            self.apply(kind);
+            fault = self.faults.due(self.events);
+        }
+    }
+
+    fn apply(&mut self, fault: FaultKind) {
+        match fault {
+            FaultKind::Refuse { status, code, message } => {
+                let refusal = Refusal::new(status, code, message);
+                self.verdict = Some(format!("fault: refused with {} {}", refusal.status, refusal.code));
+                if let Response::Waiting(respond) = &mut self.response {
+                    match request::refuse(respond, &refusal) {
+                        Ok(stream) => self.response = Response::Open(stream),
+                        Err(error) => return self.lost(error.reason()),
+                    }
+                }
+                self.close();
+            }
+            FaultKind::Reset { code } => {
+                let reason = Reason::from(code);
+                match &mut self.response {
+                    Response::Waiting(respond) => respond.send_reset(reason),
+                    Response::Open(stream) => stream.send_reset(reason),
+                }
+                self.finish(format!("fault: reset {reason:?}"));
+            }
+            FaultKind::Fin => {
+                // Not dropped yet: h2 would send a reset ahead of the FIN.
+                self.stall("fault: FIN");
+                let _ = self.connection.try_send(ConnectionFault::Fin);
+            }
+            FaultKind::EndStream => self.begin_end("fault: END_STREAM"),
+            FaultKind::GoAway { code } => {
+                let _ = self.connection.try_send(ConnectionFault::GoAway(Reason::from(code)));
+            }
+            FaultKind::Exception { name, message } => {
+                self.end_with_exception(&name, &message, format!("fault: {name}"));
+            }
+            FaultKind::Stall => self.stall("fault: stall"),
+        }
+    }
+
+    fn emit(&mut self) {
+        let mut emits = std::mem::take(&mut self.emits);
+        for emit in emits.drain(..) {
+            match emit {
+                // Notices to the host are owed even when the stream has just ended.
+                Emit::CancelTurn { turn_id } => self.entry.cancel_turn(turn_id),
+                _ if self.phase != Phase::Talking => {}
+                Emit::Event(event) => frames::put_chunk(&mut self.outbox, &event),
+                Emit::Exception { name, message } => {
+                    self.end_with_exception(name, &message, format!("{name}: {message}"));
+                }
+                Emit::End => {
+                    let clean = self.entry.last_event_is("sessionEnd");
+                    self.begin_end(if clean { CLEAN } else { "the input ended before sessionEnd" });
+                }
+                Emit::Ask(turn) => {
+                    self.entry.open_turn(turn.turn_id);
+                    self.registry.notify_host(BrainNotice::Turn(turn));
+                }
+                Emit::ToolResult { turn_id, call_id, content } => {
+                    self.registry.notify_host(BrainNotice::ToolResult { turn_id, call_id, content });
+                }
+            }
+        }
+        self.emits = emits;
+        self.entry.count_audio(self.dialogue.audio_bytes());
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if now >= self.give_up_at {
+            let reason = match &self.verdict {
+                None => "the client stopped reading",
+                Some(verdict) if verdict == CLEAN => "the client left its input open after sessionEnd",
+                Some(verdict) => verdict,
+            };
+            self.finish(reason.to_owned());
+        } else if self.phase == Phase::Talking && self.dialogue.next_deadline().is_some_and(|deadline| deadline <= now)
+        {
+            self.dialogue.on_timer(now, &mut self.emits);
+            self.emit();
+        }
+    }
+
+    /// Re-armed only for an earlier deadline: each event moves the idle limit on, and a timer that fires early just
+    /// looks again, while re-arming it for every audio chunk would cost more than all else here.
+    fn arm_timer(&mut self, talking: bool) {
+        let mut deadline = self.give_up_at;
+        if talking {
+            deadline = self.dialogue.next_deadline().map_or(deadline, |next| next.min(deadline));
+        }
+        if self.timer.is_elapsed() || self.timer.deadline().into_std() > deadline {
+            self.timer.as_mut().reset(deadline.into());
+        }
+    }
+
+    fn input_ended(&mut self) {
+        self.input_open = false;
+        if self.phase == Phase::Talking {
+            if self.assembler.is_empty() {
+                self.dialogue.on_input_end(Instant::now(), &mut self.emits);
+                self.emit();
+            } else {
+                self.refuse_event("the input ended inside a message");
+            }
+        } else if self.phase == Phase::Closing {
+            self.finish_as_judged();
+        }
+    }
+
+    /// Ends the stream as the service does over an event that it cannot read or believe.
+    fn refuse_event(&mut self, message: &str) {
+        let event = self.events + 1;
+        self.end_with_exception("validationException", message, format!("event {event} refused: {message}"));
+    }
+
+    fn end_with_exception(&mut self, name: &str, message: &str, verdict: String) {
+        frames::put_exception(&mut self.outbox, name, message);
+        self.begin_end(verdict);
+    }
+
+    fn begin_end(&mut self, verdict: impl Into<String>) {
+        self.verdict = Some(verdict.into());
+        self.phase = Phase::Ending;
+    }
+
+    fn stall(&mut self, verdict: &str) {
+        self.verdict = Some(verdict.into());
+        self.phase = Phase::Stalled;
+    }
+
+    fn send_headers(&mut self) {
+        if let Response::Waiting(respond) = &mut self.response {
+            match respond.send_response(request::accepted(), false) {
+                Ok(stream) => self.response = Response::Open(stream),
+                Err(error) => self.lost(error.reason()),
+            }
+        }
+    }
+
+    /// Hands h2 what the client's windows take now, so that what they do not take is counted here and not hidden there.
+    fn flush(&mut self) {
+        let ending = self.phase == Phase::Ending;
+        if self.over || self.phase == Phase::Stalled || (self.outbox.is_empty() && !ending) {
+            return;
+        }
+        self.send_headers();
+        let Response::Open(stream) = &mut self.response else { return };
+        stream.reserve_capacity(self.outbox.len());
+        let room = stream.capacity().min(self.outbox.len());
+        let last = ending && room == self.outbox.len();
+        if room == 0 && !last {
+            return;
+        }
+        if let Err(error) = stream.send_data(self.outbox.split_to(room).freeze(), last) {
+            return self.lost(error.reason());
+        }
+        if last {
+            self.close();
+        }
+    }
+
+    /// END_STREAM is out.
+    fn close(&mut self) {
+        self.phase = Phase::Closing;
+        self.give_up_at = Instant::now() + LINGER;
+        if !self.input_open {
+            self.finish_as_judged();
+        }
+    }
+
+    fn ended_well(&self) -> bool {
+        self.verdict.as_deref() == Some(CLEAN)
+    }
+
+    /// The client reset the stream (with a reason), or the connection is gone.
+    fn lost(&mut self, reason: Option<Reason>) {
+        let how = reason.map_or("connection lost".to_owned(), |reason| format!("reset by the client: {reason:?}"));
+        let reason = match self.verdict.take() {
+            None => how,
+            Some(verdict) if verdict == CLEAN => format!("{how}, after sessionEnd"),
+            Some(verdict) => verdict,
+        };
+        self.finish(reason);
+    }
+
+    fn finish_as_judged(&mut self) {
+        let verdict = self.verdict.take().unwrap_or_default();
+        self.finish(verdict);
+    }
+
+    fn finish(&mut self, reason: String) {
+        self.entry.end(reason);
+        self.over = true;
+    }
+}
+
+/// The envelope off: checks the signature, if there are signatures, and gives the message within. None where the envelope is empty.
+fn unseal<'a>(chain: Option<&mut EventChain>, message: &'a [u8]) -> Result<Option<Message<'a>>, String> {
+    let outer = Message::parse(message).map_err(|error| malformed(&error))?;
+    let (mut date, mut signature) = (None, None);
+    for header in outer.headers() {
+        let header = header.map_err(|error| malformed(&error))?;
+        match (header.name, header.value) {
+            (":date", Value::TimestampMs(ms)) => date = Some((header.encoded, ms)),
+            (":chunk-signature", Value::Bytes(bytes)) => signature = Some(bytes),
+            _ => {}
+        }
+    }
+    match (chain, date, signature) {
+        (Some(chain), Some((encoded, ms)), Some(signature)) => {
+            chain.verify(encoded, ms, outer.payload, signature, OffsetDateTime::now_utc())?;
+        }
+        (Some(_), ..) => return Err("The event is not signed: it needs :date and :chunk-signature.".into()),
+        // Unsigned, as clients with a bearer token send: no envelope at all.
+        (None, _, None) => return Ok(Some(outer)),
+        (None, _, Some(_)) => {}
+    }
+    if outer.payload.is_empty() {
+        return Ok(None);
+    }
+    Message::parse(outer.payload).map(Some).map_err(|error| malformed(&error))
+}
+
+/// `{"bytes": base64}` to the event's own JSON.
+fn decode_chunk(chunk: &Message<'_>, event: &mut Vec<u8>) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Part<'a> {
+        #[serde(borrow)]
+        bytes: Cow<'a, str>,
+    }
+    let kind = chunk.string(":event-type").unwrap_or_default();
+    if kind != "chunk" {
+        return Err(format!("Unknown event type '{kind}', expected 'chunk'."));
+    }
+    let part: Option<Part<'_>> = serde_json::from_slice(chunk.payload).ok();
+    event.clear();
+    part.filter(|part| STANDARD.decode_vec(part.bytes.as_bytes(), event).is_ok())
+        .map(drop)
+        .ok_or_else(|| "Unable to parse input chunk. Please check input format contains correct format.".to_owned())
+}
+
+fn malformed(error: &frames::FrameError) -> String {
+    format!("Invalid event bytes: {error}.")
+}
