@@ -2,12 +2,36 @@
 //!
 //! The wire (`server.rs`) calls it from one task and owns the clock, so all of this is tested by tables.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use uuid::Uuid;
 
 use super::{
-    brains::Brain,
+    brains::{Answer, Brain, Echo, Place, Plan},
+    hearing::{Heard, Hearing},
+    input::{Event, Role, UNPARSABLE},
+    pace::Pace,
+    rules::{MAX_EVENT_BYTES, Meaning, Refusal, Rules, Sensitivity},
     settings::{BrainAction, Settings, TurnRequest},
+    speech::Speech,
 };
+use crate::audio::duration_ms;
+
+/// The model does not generate before its audio block was fed that much (reference §3): a silent failure.
+const PRIMING_MS: u64 = 68;
+/// After sessionEnd the client ends its input; one that waits for us to end first gets its way after this.
+const END_GRACE: Duration = Duration::from_secs(1);
+/// What a brain may have said ahead: ten minutes at 24 kHz, more than a stream can play.
+const MOST_QUEUED_BYTES: usize = 10 * 60 * 48_000;
+const APOLOGY: &str = "Sorry, the brain behind this emulator failed. Its log says why.";
 
 /// What the wire must do, in order.
 #[derive(Debug, Clone)]
@@ -33,46 +57,426 @@ pub(super) enum Emit {
     },
 }
 
-pub(super) struct Dialogue {}
+pub(super) struct Dialogue {
+    settings: Arc<Settings>,
+    brain: Arc<Brain>,
+    place: Place,
+    echo: Echo,
+    stream_id: u64,
+    next_turn_id: Arc<AtomicU64>,
+    pace: Pace,
+    rules: Rules,
+    sensitivity: Sensitivity,
+    prompt: Option<Prompt>,
+    hearing: Option<Hearing>,
+    input_rate_hz: u32,
+    /// PCM decoded from the present event; kept for its memory.
+    pcm: Vec<u8>,
+    audio_bytes: u64,
+    /// Since the present audio block was opened.
+    fed_bytes: usize,
+    /// AUDIO came without a role: the model stays mute, without an error (reference §1.4).
+    mute: bool,
+    system: String,
+    history: Vec<(String, String)>,
+    turn: Option<Turn>,
+    /// toolUseId to (turn, call); results may come long after their turn.
+    calls: HashMap<String, (u64, u64)>,
+    opened: Instant,
+    last_input: Instant,
+    end_by: Option<Instant>,
+    ended: bool,
+}
+
+struct Prompt {
+    rate_hz: u32,
+    voice: String,
+    tools: Vec<String>,
+    speech: Speech,
+}
+
+struct Turn {
+    id: u64,
+    mind: Mind,
+    /// How long the user spoke, until a transcript of it was sent.
+    untold_ms: Option<u64>,
+}
+
+enum Mind {
+    Plan(Plan),
+    Host,
+    /// Nothing more will come from the brain.
+    Done,
+}
 
 impl Dialogue {
     /// `brain` was loaded once for the emulator, whose streams also share `next_turn_id`.
     pub(super) fn new(
-        _settings: Arc<Settings>,
-        _brain: Arc<Brain>,
-        _stream_id: u64,
-        _next_turn_id: Arc<std::sync::atomic::AtomicU64>,
-        _now: Instant,
+        settings: Arc<Settings>,
+        brain: Arc<Brain>,
+        stream_id: u64,
+        next_turn_id: Arc<AtomicU64>,
+        now: Instant,
     ) -> Self {
-        todo!()
+        Self {
+            pace: Pace::new(settings.speed),
+            settings,
+            brain,
+            place: Place::default(),
+            echo: Echo::default(),
+            stream_id,
+            next_turn_id,
+            rules: Rules::new(),
+            sensitivity: Sensitivity::Medium,
+            prompt: None,
+            hearing: None,
+            input_rate_hz: 0,
+            pcm: Vec::new(),
+            audio_bytes: 0,
+            fed_bytes: 0,
+            mute: false,
+            system: String::new(),
+            history: Vec::new(),
+            turn: None,
+            calls: HashMap::new(),
+            opened: now,
+            last_input: now,
+            end_by: None,
+            ended: false,
+        }
     }
 
     /// Takes one input event's JSON. Returns its name, for the report.
-    pub(super) fn on_event(&mut self, _payload: &[u8], _now: Instant, _out: &mut Vec<Emit>) -> &'static str {
-        todo!()
+    pub(super) fn on_event(&mut self, payload: &[u8], now: Instant, out: &mut Vec<Emit>) -> &'static str {
+        if payload.len() > MAX_EVENT_BYTES {
+            let detail = format_args!("an event of {} bytes; {MAX_EVENT_BYTES} is the most", payload.len());
+            self.refuse(Refusal::invalid(detail), out);
+            return "oversized";
+        }
+        let event = match Event::parse(payload) {
+            Ok(event) => event,
+            Err(error) => {
+                // The parser's own message quotes values, which may be what somebody said.
+                let place = format_args!("at line {}, column {}", error.line(), error.column());
+                self.refuse(Refusal::because(UNPARSABLE, place), out);
+                return "unparsable";
+            }
+        };
+        if !self.ended {
+            match self.rules.accept(&event) {
+                Ok(meaning) => self.act_on(meaning, now, out),
+                Err(refusal) => self.refuse(refusal, out),
+            }
+        }
+        event.name()
     }
 
-    /// The client ended its input (END_STREAM).
-    pub(super) fn on_input_end(&mut self, _now: Instant, _out: &mut Vec<Emit>) {
-        todo!()
+    /// The client ended its input (END_STREAM), or is gone.
+    pub(super) fn on_input_end(&mut self, _now: Instant, out: &mut Vec<Emit>) {
+        self.end(out);
     }
 
-    pub(super) fn on_timer(&mut self, _now: Instant, _out: &mut Vec<Emit>) {
-        todo!()
+    pub(super) fn on_timer(&mut self, now: Instant, out: &mut Vec<Emit>) {
+        if self.ended {
+            return;
+        }
+        if self.stream_deadline().is_some_and(|deadline| deadline <= now) {
+            let message = "Model has timed out in processing the request. Try your request again.".to_owned();
+            self.fail("modelTimeoutException", message, out);
+        } else if self.end_by.is_some_and(|deadline| deadline <= now) {
+            self.end(out);
+        } else if self.idle_deadline().is_some_and(|deadline| deadline <= now) {
+            let message = format!(
+                "InternalErrorCode=532::Timed out waiting for audio bytes or interactive content. Please ensure that \
+                 gaps between audio bytes or interactive content are less than {} seconds",
+                self.settings.idle_limit.as_secs()
+            );
+            self.fail("validationException", message, out);
+        } else {
+            self.run(now, out);
+        }
     }
 
     /// What a host brain did; a `turn_id` that is over is ignored.
-    pub(super) fn on_action(&mut self, _turn_id: u64, _action: BrainAction, _now: Instant, _out: &mut Vec<Emit>) {
-        todo!()
+    pub(super) fn on_action(&mut self, turn_id: u64, action: BrainAction, now: Instant, out: &mut Vec<Emit>) {
+        if self.turn.as_ref().is_some_and(|turn| turn.id == turn_id && matches!(turn.mind, Mind::Host)) {
+            self.act(action, now, out);
+            self.run(now, out);
+        }
     }
 
     /// PCM bytes heard and spoken so far, for the report.
     pub(super) fn audio_bytes(&self) -> (u64, u64) {
-        todo!()
+        let said = self.prompt.as_ref().map_or(0, |prompt| prompt.speech.audio_bytes());
+        (self.audio_bytes, said + self.echo.audio_bytes())
     }
 
     /// When `on_timer` wants to be called next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        todo!()
+        if self.ended {
+            return None;
+        }
+        let plan = match &self.turn {
+            Some(Turn { mind: Mind::Plan(plan), .. }) => plan.deadline(),
+            _ => None,
+        };
+        let speech = self.prompt.as_ref().and_then(|prompt| prompt.speech.deadline());
+        [plan, speech, self.end_by, self.idle_deadline(), self.stream_deadline()].into_iter().flatten().min()
+    }
+
+    fn act_on(&mut self, meaning: Meaning<'_>, now: Instant, out: &mut Vec<Emit>) {
+        match meaning {
+            Meaning::Nothing => {}
+            Meaning::Session(sensitivity) => self.sensitivity = sensitivity,
+            Meaning::Prompt { name, rate_hz, voice, tools } => {
+                let speech = Speech::new(&name, rate_hz, self.pace, now);
+                self.prompt = Some(Prompt { rate_hz, voice, tools, speech });
+            }
+            Meaning::AudioOpened { rate_hz, role_given } => {
+                self.hearing = Some(Hearing::new(rate_hz, self.sensitivity, self.pace.speed()));
+                self.input_rate_hz = rate_hz;
+                self.fed_bytes = 0;
+                self.mute = !role_given;
+                self.last_input = now;
+            }
+            Meaning::Audio(content) => self.hear(content, now, out),
+            Meaning::System(text) => self.system = text,
+            Meaning::History(role, text) => {
+                let role = if role == Role::User { "user" } else { "assistant" };
+                self.history.push((role.to_owned(), text));
+            }
+            Meaning::Typed(text) => {
+                self.last_input = now;
+                if !self.mute && duration_ms(self.fed_bytes, self.input_rate_hz.max(1)) >= PRIMING_MS {
+                    self.begin_turn(Some(text), Vec::new(), now, out);
+                }
+            }
+            Meaning::ToolResult { tool_use_id, content } => {
+                if let Some((turn_id, call_id)) = self.calls.remove(&tool_use_id) {
+                    self.tool_result(turn_id, call_id, content, now, out);
+                    self.run(now, out);
+                }
+            }
+            Meaning::PromptEnded => {
+                self.cancel_turn(out);
+                if let Some(prompt) = &mut self.prompt {
+                    self.echo.end(&mut prompt.speech, out);
+                    prompt.speech.end_prompt(now, out);
+                }
+            }
+            Meaning::SessionEnded => self.end_by = now.checked_add(self.pace.scale(END_GRACE)),
+        }
+    }
+
+    fn hear(&mut self, content: &str, now: Instant, out: &mut Vec<Emit>) {
+        self.last_input = now;
+        self.pcm.clear();
+        if BASE64.decode_vec(content, &mut self.pcm).is_err() {
+            return self.refuse(Refusal::because(UNPARSABLE, "audioInput content is not base64"), out);
+        }
+        if !self.pcm.len().is_multiple_of(crate::audio::SAMPLE_BYTES) {
+            return self.refuse(Refusal::invalid("audioInput with half a sample: PCM16 has an even length"), out);
+        }
+        self.audio_bytes += self.pcm.len() as u64;
+        self.fed_bytes += self.pcm.len();
+        let (Some(prompt), Some(hearing), false) = (&mut self.prompt, &mut self.hearing, self.mute) else { return };
+        if matches!(*self.brain, Brain::Echo) {
+            return self.echo.audio(content, self.pcm.len(), &mut prompt.speech, out);
+        }
+        let mut heard = Vec::new();
+        hearing.feed(&self.pcm, prompt.speech.level(now), &mut heard);
+        for heard in heard {
+            match heard {
+                Heard::Began { offset_ms } => {
+                    if let Some(prompt) = &mut self.prompt {
+                        prompt.speech.user_began(offset_ms, out);
+                    }
+                    self.interrupt(now, out);
+                }
+                Heard::Ended { offset_ms, detected_ms, pcm } => {
+                    if let Some(prompt) = &self.prompt {
+                        prompt.speech.user_ended(offset_ms, detected_ms, out);
+                    }
+                    self.begin_turn(None, pcm, now, out);
+                }
+            }
+        }
+    }
+
+    fn begin_turn(&mut self, text: Option<String>, pcm: Vec<u8>, now: Instant, out: &mut Vec<Emit>) {
+        self.interrupt(now, out);
+        let Some(prompt) = &mut self.prompt else { return };
+        let untold_ms = text.is_none().then(|| duration_ms(pcm.len(), self.input_rate_hz.max(1)));
+        let request = TurnRequest {
+            turn_id: self.next_turn_id.fetch_add(1, Ordering::Relaxed),
+            stream_id: self.stream_id,
+            text,
+            pcm: pcm.into(),
+            rate_hz: self.input_rate_hz,
+            output_rate_hz: prompt.rate_hz,
+            voice: prompt.voice.clone(),
+            system: self.system.clone(),
+            history: self.history.clone(),
+            tools: prompt.tools.clone(),
+        };
+        prompt.speech.begin_turn();
+        if let Some(text) = &request.text {
+            self.history.push(("user".to_owned(), text.clone()));
+        }
+        let id = request.turn_id;
+        let mind = match self.brain.answer(&request, &mut self.place, self.pace, now) {
+            Answer::Plan(plan) => Mind::Plan(plan),
+            Answer::Host => {
+                out.push(Emit::Ask(request));
+                Mind::Host
+            }
+        };
+        self.turn = Some(Turn { id, mind, untold_ms });
+        self.run(now, out);
+    }
+
+    /// Does what is due: the brain's plan first, then the speech that it may have begun.
+    fn run(&mut self, now: Instant, out: &mut Vec<Emit>) {
+        while let Some(Turn { mind: Mind::Plan(plan), .. }) = &mut self.turn
+            && let Some(action) = plan.next(now)
+        {
+            self.act(action, now, out);
+        }
+        let Some(prompt) = &mut self.prompt else { return };
+        prompt.speech.pump(now, out);
+        self.remember_said();
+    }
+
+    fn act(&mut self, action: BrainAction, now: Instant, out: &mut Vec<Emit>) {
+        match action {
+            BrainAction::Heard(text) => self.tell_heard(Some(text), out),
+            BrainAction::Say { text, pcm } => {
+                self.tell_heard(None, out);
+                if let Some(prompt) = &mut self.prompt {
+                    prompt.speech.say(text, pcm);
+                    if prompt.speech.queued_bytes() > MOST_QUEUED_BYTES {
+                        self.finish_turn();
+                    }
+                }
+            }
+            BrainAction::Call { call_id, name, arguments } => {
+                self.tell_heard(None, out);
+                self.call_tool(call_id, name, arguments, now, out);
+            }
+            BrainAction::Done => {
+                self.tell_heard(None, out);
+                self.finish_turn();
+            }
+            BrainAction::Failed(_) => {
+                // Spoken, not thrown: an exception would look like the service's failure and take the stream along.
+                // The reason stays with the host, whose log it belongs to.
+                self.tell_heard(None, out);
+                if let Some(prompt) = &mut self.prompt {
+                    prompt.speech.say(APOLOGY.to_owned(), None);
+                }
+                self.finish_turn();
+            }
+        }
+    }
+
+    /// Sends the transcript of a spoken turn, once. A brain that does not recognise speech leaves it to us.
+    fn tell_heard(&mut self, text: Option<String>, out: &mut Vec<Emit>) {
+        let Some(ms) = self.turn.as_mut().and_then(|turn| turn.untold_ms.take()) else { return };
+        let text = text.unwrap_or_else(|| format!("({}.{} seconds of speech)", ms / 1_000, ms % 1_000 / 100));
+        if let Some(prompt) = &mut self.prompt {
+            prompt.speech.user_said(&text, ms, out);
+        }
+        self.history.push(("user".to_owned(), text));
+    }
+
+    fn call_tool(&mut self, call_id: u64, name: String, arguments: String, now: Instant, out: &mut Vec<Emit>) {
+        let (Some(prompt), Some(turn)) = (&mut self.prompt, &self.turn) else { return };
+        let turn_id = turn.id;
+        if prompt.tools.contains(&name) {
+            let tool_use_id = Uuid::new_v4().to_string();
+            self.rules.tool_called(&tool_use_id);
+            self.calls.insert(tool_use_id.clone(), (turn_id, call_id));
+            prompt.speech.call(tool_use_id, name, arguments);
+        } else {
+            // The model cannot call what nobody declared; its brain learns so in the form of a result.
+            let content = serde_json::json!({"error": format!("no tool {name:?} was declared")}).to_string();
+            self.tool_result(turn_id, call_id, content, now, out);
+        }
+    }
+
+    fn tool_result(&mut self, turn_id: u64, call_id: u64, content: String, now: Instant, out: &mut Vec<Emit>) {
+        match &mut self.turn {
+            Some(Turn { id, mind: Mind::Plan(plan), .. }) if *id == turn_id => plan.tool_result(call_id, content, now),
+            Some(Turn { id, mind: Mind::Host, .. }) if *id == turn_id => {
+                out.push(Emit::ToolResult { turn_id, call_id, content });
+            }
+            // The user spoke over the turn that called: the service takes the result and says nothing about it.
+            _ => {}
+        }
+    }
+
+    fn finish_turn(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.mind = Mind::Done;
+        }
+        if let Some(prompt) = &mut self.prompt {
+            prompt.speech.finish();
+        }
+    }
+
+    fn interrupt(&mut self, now: Instant, out: &mut Vec<Emit>) {
+        self.cancel_turn(out);
+        if let Some(prompt) = &mut self.prompt {
+            prompt.speech.interrupt(now, out);
+        }
+        self.remember_said();
+    }
+
+    fn cancel_turn(&mut self, out: &mut Vec<Emit>) {
+        if let Some(Turn { id, mind: Mind::Host, .. }) = self.turn.take() {
+            out.push(Emit::CancelTurn { turn_id: id });
+        }
+    }
+
+    /// What the user has heard becomes history, one message a turn.
+    fn remember_said(&mut self) {
+        let Some(prompt) = &mut self.prompt else { return };
+        for text in prompt.speech.take_said() {
+            match self.history.last_mut() {
+                Some((role, message)) if role == "assistant" => {
+                    message.push(' ');
+                    message.push_str(&text);
+                }
+                _ => self.history.push(("assistant".to_owned(), text)),
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, out: &mut Vec<Emit>) {
+        self.fail("validationException", refusal.0, out);
+    }
+
+    fn fail(&mut self, name: &'static str, message: String, out: &mut Vec<Emit>) {
+        if !self.ended {
+            self.cancel_turn(out);
+            out.push(Emit::Exception { name, message });
+            self.end(out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<Emit>) {
+        if !self.ended {
+            self.ended = true;
+            self.cancel_turn(out);
+            out.push(Emit::End);
+        }
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        self.last_input.checked_add(self.pace.scale(self.settings.idle_limit))
+    }
+
+    fn stream_deadline(&self) -> Option<Instant> {
+        self.opened.checked_add(self.pace.scale(self.settings.stream_limit))
     }
 }

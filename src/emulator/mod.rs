@@ -2,17 +2,25 @@
 //!
 //! Written from the reference and apart from the client: it imports `audio` and nothing else of this crate, so
 //! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `request`, `signature`,
-//! `frames`, `stream`, `registry`, `faults`) and the dialogue (`dialogue`, `rules`, `hearing`, `speech`, `brains`), which is sans I/O.
+//! `frames`, `stream`, `registry`, `faults`) and the dialogue (`dialogue`, `rules`, `hearing`, `speech`,
+//! `brains`), which is sans I/O.
 
 mod brains;
 mod dialogue;
 mod faults;
 mod frames;
+mod hearing;
+mod input;
+mod output;
+mod pace;
 mod registry;
 mod request;
+mod rules;
 mod server;
 mod settings;
 mod signature;
+mod sound;
+mod speech;
 mod stream;
 mod tls;
 

@@ -1,14 +1,62 @@
 //! What answers: a brain is loaded once for an emulator and shared by its streams.
+//!
+//! `echo` never sees a turn: it works on the audio as it comes. `parrot` and `script` lay down at once what they will
+//! do ([`Plan`]); a host brain is asked and acts when it likes.
 
-use std::io;
+mod echo;
+mod parrot;
+mod plan;
+mod script;
 
-use super::settings::BrainChoice;
+use std::{io, sync::Arc, time::Instant};
 
-pub(super) struct Brain {}
+use super::{
+    pace::Pace,
+    settings::{BrainChoice, TurnRequest},
+};
+
+pub(super) use echo::Echo;
+pub(super) use plan::Plan;
+
+pub(super) enum Brain {
+    Echo,
+    Parrot,
+    Script(Arc<script::Script>),
+    Host,
+}
+
+/// Where one stream stands in its brain.
+#[derive(Default)]
+pub(super) struct Place {
+    script_turns: usize,
+}
+
+/// How a turn will be answered.
+pub(super) enum Answer {
+    Plan(Plan),
+    /// By whoever reads `Emit::Ask`.
+    Host,
+}
 
 impl Brain {
     /// Fails where a script cannot be read, naming file, line and key.
-    pub(super) fn load(_choice: &BrainChoice) -> io::Result<Self> {
-        Ok(Self {})
+    pub(super) fn load(choice: &BrainChoice) -> io::Result<Self> {
+        Ok(match choice {
+            BrainChoice::Echo => Self::Echo,
+            BrainChoice::Parrot => Self::Parrot,
+            BrainChoice::Script(path) => Self::Script(Arc::new(script::Script::load(path)?)),
+            BrainChoice::Host(_) => Self::Host,
+        })
+    }
+
+    /// `echo` has no turns and answers typed text with nothing.
+    pub(super) fn answer(&self, turn: &TurnRequest, place: &mut Place, pace: Pace, now: Instant) -> Answer {
+        let steps = match self {
+            Self::Echo => Vec::new(),
+            Self::Parrot => parrot::answer(turn),
+            Self::Script(script) => script.answer(turn, &mut place.script_turns),
+            Self::Host => return Answer::Host,
+        };
+        Answer::Plan(Plan::new(steps, pace, now))
     }
 }
