@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -27,8 +27,6 @@ use crate::audio::duration_ms;
 
 /// The model does not generate before its audio block was fed that much (reference §3): a silent failure.
 const PRIMING_MS: u64 = 68;
-/// After sessionEnd the client ends its input; one that waits for us to end first gets its way after this.
-const END_GRACE: Duration = Duration::from_secs(1);
 /// What a brain may have said ahead: ten minutes at 24 kHz, more than a stream can play.
 const MOST_QUEUED_BYTES: usize = 10 * 60 * 48_000;
 const APOLOGY: &str = "Sorry, the brain behind this emulator failed. Its log says why.";
@@ -84,7 +82,6 @@ pub(super) struct Dialogue {
     calls: HashMap<String, (u64, u64)>,
     opened: Instant,
     last_input: Instant,
-    end_by: Option<Instant>,
     ended: bool,
 }
 
@@ -141,7 +138,6 @@ impl Dialogue {
             calls: HashMap::new(),
             opened: now,
             last_input: now,
-            end_by: None,
             ended: false,
         }
     }
@@ -183,8 +179,6 @@ impl Dialogue {
         if self.stream_deadline().is_some_and(|deadline| deadline <= now) {
             let message = "Model has timed out in processing the request. Try your request again.".to_owned();
             self.fail("modelTimeoutException", message, out);
-        } else if self.end_by.is_some_and(|deadline| deadline <= now) {
-            self.end(out);
         } else if self.idle_deadline().is_some_and(|deadline| deadline <= now) {
             let message = format!(
                 "InternalErrorCode=532::Timed out waiting for audio bytes or interactive content. Please ensure that \
@@ -221,7 +215,7 @@ impl Dialogue {
             _ => None,
         };
         let speech = self.prompt.as_ref().and_then(|prompt| prompt.speech.deadline());
-        [plan, speech, self.end_by, self.idle_deadline(), self.stream_deadline()].into_iter().flatten().min()
+        [plan, speech, self.idle_deadline(), self.stream_deadline()].into_iter().flatten().min()
     }
 
     fn act_on(&mut self, meaning: Meaning<'_>, now: Instant, out: &mut Vec<Emit>) {
@@ -264,7 +258,7 @@ impl Dialogue {
                     prompt.speech.end_prompt(now, out);
                 }
             }
-            Meaning::SessionEnded => self.end_by = now.checked_add(self.pace.scale(END_GRACE)),
+            Meaning::SessionEnded => self.end(out),
         }
     }
 
