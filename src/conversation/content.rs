@@ -1,0 +1,159 @@
+//! Content blocks: whose turn they belong to, what they add to the transcript, and which of their ends ends a turn.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Conversation, Emit, EventKind, Speaker, blocks::Block, segments::Fit, turn::Reply};
+use crate::{
+    audio,
+    protocol::{ContentKind, GenerationStage, OutputContent, Role, StopReason, is_interruption_marker},
+};
+
+impl Conversation {
+    /// Nothing begins a turn here: an interruption marker is announced like any sentence.
+    pub(super) fn on_content_start(&mut self, content_id: String, content: &OutputContent) {
+        let mut block = Block::announced(content);
+        let is_reply = block.kind == Some(ContentKind::Audio) || block.stage == Some(GenerationStage::Speculative);
+        if is_reply && block.role != Some(Role::User) {
+            // Bound now, since a typed text may begin the next turn before the block's content comes.
+            block.turn = self.turns.current.as_ref().filter(|turn| !turn.user_spoke_since).map(|turn| turn.number);
+        }
+        self.blocks.put(content_id, block);
+    }
+
+    pub(super) fn on_text(&mut self, content_id: String, role: Option<Role>, text: String, emit: &mut Emit<'_>) {
+        let mut block = self.blocks.get(&content_id).unwrap_or_default();
+        block.kind = Some(ContentKind::Text);
+        block.role = block.role.or(role);
+        match (block.role, block.stage) {
+            (Some(Role::User), stage) => self.on_user_text(text, stage != Some(GenerationStage::Speculative), emit),
+            _ if is_interruption_marker(&text) => {
+                block.turn = self.turns.last_replied();
+                self.on_barge_in(block.turn, emit);
+            }
+            (Some(Role::Assistant) | None, Some(GenerationStage::Speculative)) => {
+                block.turn = self.on_planned(block.turn, text, emit);
+            }
+            (Some(Role::Assistant), Some(GenerationStage::Final)) => block.turn = self.on_said(text, emit),
+            // No stage: what repeats a plan word for word is its FINAL, all else is a plan.
+            (Some(Role::Assistant), None) => match self.turns.settle_planned(&text, Fit::Same) {
+                Some((turn, segment)) => {
+                    block.turn = Some(turn);
+                    emit.push(block.turn, said(text, segment));
+                }
+                None => block.turn = self.on_planned(block.turn, text, emit),
+            },
+            (Some(_) | None, _) => {
+                let raw = serde_json::json!({"event": {"textOutput": {"contentId": content_id, "content": text}}})
+                    .to_string();
+                emit.push(self.turn(), EventKind::Unknown { name: "textOutput".to_owned(), raw });
+            }
+        }
+        self.blocks.put(content_id, block);
+    }
+
+    /// Several utterances before the reply are one turn; after it, or after an interruption, they begin the next.
+    fn on_user_text(&mut self, text: String, is_final: bool, emit: &mut Emit<'_>) {
+        if text.is_empty() || self.turns.current.as_mut().is_some_and(|turn| turn.take_echo(&text)) {
+            return;
+        }
+        if self.turns.current.as_ref().is_none_or(|turn| turn.replied() || turn.interrupted) {
+            self.begin_turn(emit);
+        }
+        if let Some(turn) = &mut self.turns.current {
+            let user = &mut turn.user;
+            let segment = if is_final { user.settle_oldest().unwrap_or_else(|| user.add()) } else { user.plan(&text) };
+            emit.push(Some(turn.number), EventKind::Transcript { speaker: Speaker::User, text, is_final, segment });
+        }
+    }
+
+    /// A sentence the assistant is about to say. In a silenced turn it will not be heard, so it is not shown.
+    fn on_planned(&mut self, turn: Option<u32>, text: String, emit: &mut Emit<'_>) -> Option<u32> {
+        if text.is_empty() {
+            return turn;
+        }
+        let number = self.reply_turn(turn, emit);
+        if let Some(turn) = self.turns.find(number)
+            && turn.goes_on(Reply::Planned)
+        {
+            let segment = turn.assistant.plan(&text);
+            emit.push(
+                Some(number),
+                EventKind::Transcript { speaker: Speaker::Assistant, text, is_final: false, segment },
+            );
+        }
+        Some(number)
+    }
+
+    /// A sentence the assistant has said. It may concern a turn that ended long ago.
+    fn on_said(&mut self, text: String, emit: &mut Emit<'_>) -> Option<u32> {
+        if text.is_empty() {
+            return None;
+        }
+        let place = self.turns.settle(&text).or_else(|| {
+            self.begin_turn(emit);
+            self.turns.settle(&text)
+        });
+        let (number, segment) = place?;
+        emit.push(Some(number), said(text, segment));
+        Some(number)
+    }
+
+    /// Audio needs no announcement: whatever comes is played, unless its turn was silenced.
+    pub(super) fn on_audio(&mut self, content_id: String, pcm: Bytes, emit: &mut Emit<'_>) {
+        if pcm.is_empty() {
+            return;
+        }
+        let mut block = self.blocks.get(&content_id).unwrap_or_default();
+        let number = self.reply_turn(block.turn, emit);
+        if let Some(turn) = self.turns.find(number)
+            && turn.goes_on(Reply::Heard)
+        {
+            let rate_hz = block.rate_hz.unwrap_or(self.output_rate_hz);
+            let length = Duration::from_millis(audio::duration_ms(pcm.len(), rate_hz));
+            self.playing_until = self.playing_until.max(emit.at) + length;
+            emit.push(Some(number), EventKind::Audio { pcm, rate_hz });
+        }
+        if block.turn.is_none() || block.kind.is_none() {
+            block.turn = Some(number);
+            block.kind = Some(ContentKind::Audio);
+            self.blocks.put(content_id, block);
+        }
+    }
+
+    /// Which of its ends ends a turn: AUDIO `END_TURN`. The same on TEXT does not (it comes in mid reply), and
+    /// `completionEnd` comes with the end of the stream only.
+    pub(super) fn on_content_end(
+        &mut self,
+        content_id: &str,
+        kind: Option<ContentKind>,
+        stop_reason: &StopReason,
+        emit: &mut Emit<'_>,
+    ) {
+        let block = self.blocks.end(content_id).unwrap_or_default();
+        let kind = block.kind.or(kind);
+        let of_user = block.role == Some(Role::User);
+        if *stop_reason == StopReason::Interrupted && kind != Some(ContentKind::Tool) && !of_user {
+            self.on_barge_in(block.turn.or(self.turns.last_replied()), emit);
+            return;
+        }
+        let Some(turn) = self.turns.current.as_ref().filter(|turn| turn.replied()) else { return };
+        let of_turn = block.turn.is_none_or(|number| number == turn.number);
+        let spoken = kind == Some(ContentKind::Audio) && *stop_reason == StopReason::EndTurn && of_turn;
+        if spoken || (turn.all_said() && !self.blocks.audio_open(turn.number)) {
+            self.end_turn(emit);
+        }
+    }
+
+    /// The turn that something of the reply belongs to: its block's, else the running one, else a new one (the assistant
+    /// may speak first).
+    fn reply_turn(&mut self, of_block: Option<u32>, emit: &mut Emit<'_>) -> u32 {
+        let running = self.turns.current.as_ref().filter(|turn| !turn.user_spoke_since).map(|turn| turn.number);
+        of_block.or(running).unwrap_or_else(|| self.begin_turn(emit))
+    }
+}
+
+fn said(text: String, segment: u32) -> EventKind {
+    EventKind::Transcript { speaker: Speaker::Assistant, text, is_final: true, segment }
+}

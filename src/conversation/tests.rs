@@ -1,0 +1,167 @@
+//! One table for each sequence of the protocol reference (§2.3 to §2.5), then what must hold for any sequence at all.
+
+mod any;
+mod barge_in;
+mod turns;
+mod usage;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::protocol::{ContentKind, GenerationStage, OutputContent, Role, StopReason};
+
+const RATE_HZ: u32 = 16_000;
+
+/// 80 ms, as the service sends it.
+const PIECE_BYTES: usize = 2_560;
+
+const PARTIAL: StopReason = StopReason::PartialTurn;
+const END: StopReason = StopReason::EndTurn;
+const INTERRUPTED: StopReason = StopReason::Interrupted;
+
+/// A conversation that hears one event each millisecond and writes down what it means, a word for each event.
+struct Tape {
+    conversation: Conversation,
+    now: Duration,
+    said: Vec<String>,
+}
+
+impl Tape {
+    fn new() -> Self {
+        Self { conversation: Conversation::new(RATE_HZ), now: Duration::ZERO, said: Vec::new() }
+    }
+
+    fn hears(mut self, events: impl IntoIterator<Item = OutputEvent>) -> Self {
+        for event in events {
+            self.does(|conversation, now, out| conversation.on_output(event, now, out));
+        }
+        self
+    }
+
+    fn types(mut self, text: &str) -> Self {
+        self.does(|conversation, now, out| conversation.on_typed(text.to_owned(), now, out));
+        self
+    }
+
+    fn interrupts(mut self) -> Self {
+        self.does(|conversation, now, out| conversation.interrupt(now, out));
+        self
+    }
+
+    fn loses_its_stream(mut self) -> Self {
+        self.does(|conversation, now, out| conversation.on_stream_end(now, out));
+        self
+    }
+
+    fn waits(mut self, ms: u64) -> Self {
+        self.now += Duration::from_millis(ms);
+        self
+    }
+
+    fn does(&mut self, step: impl FnOnce(&mut Conversation, Duration, &mut Vec<Event>)) {
+        let mut out = Vec::new();
+        self.now += Duration::from_millis(1);
+        step(&mut self.conversation, self.now, &mut out);
+        for event in &out {
+            assert_eq!(event.at, self.now);
+            self.said.push(word(event));
+        }
+    }
+
+    #[track_caller]
+    fn says(self, expected: &[&str]) -> Self {
+        assert_eq!(self.said, expected);
+        Self { said: Vec::new(), ..self }
+    }
+}
+
+fn word(event: &Event) -> String {
+    let turn = event.turn.map_or("-".to_owned(), |turn| turn.to_string());
+    match &event.kind {
+        EventKind::Audio { .. } => format!("audio {turn}"),
+        EventKind::Transcript { speaker, text, is_final, segment } => {
+            let who = match (speaker, is_final) {
+                (Speaker::User, true) => "user",
+                (Speaker::User, false) => "user?",
+                (Speaker::Assistant, true) => "said",
+                (Speaker::Assistant, false) => "plan",
+            };
+            format!("{who} {turn}.{segment} {text}")
+        }
+        EventKind::TurnStarted => format!("start {turn}"),
+        EventKind::TurnEnded { interrupted: false } => format!("end {turn}"),
+        EventKind::TurnEnded { interrupted: true } => format!("end {turn} cut"),
+        EventKind::Interrupted { source: InterruptSource::Model } => format!("cut {turn}"),
+        EventKind::Interrupted { source: InterruptSource::Client } => format!("cut {turn} by client"),
+        EventKind::Usage { .. } => format!("usage {turn}"),
+        EventKind::SessionEnded { .. } => "over".to_owned(),
+        EventKind::Unknown { name, .. } => format!("unknown {turn} {name}"),
+    }
+}
+
+fn text_start(id: &str, role: Role, stage: GenerationStage) -> OutputEvent {
+    OutputEvent::ContentStart {
+        content_id: id.to_owned(),
+        content: OutputContent::Text { role: Some(role), stage: Some(stage) },
+    }
+}
+
+fn text_output(id: &str, role: Role, text: &str) -> OutputEvent {
+    OutputEvent::TextOutput { content_id: id.to_owned(), role: Some(role), text: text.to_owned() }
+}
+
+fn text_end(id: &str, stop_reason: StopReason) -> OutputEvent {
+    OutputEvent::ContentEnd { content_id: id.to_owned(), kind: Some(ContentKind::Text), stop_reason }
+}
+
+fn user(id: &str, text: &str) -> [OutputEvent; 3] {
+    [text_start(id, Role::User, GenerationStage::Final), text_output(id, Role::User, text), text_end(id, PARTIAL)]
+}
+
+fn plan(id: &str, text: &str) -> [OutputEvent; 3] {
+    [
+        text_start(id, Role::Assistant, GenerationStage::Speculative),
+        text_output(id, Role::Assistant, text),
+        text_end(id, PARTIAL),
+    ]
+}
+
+fn said(id: &str, text: &str, stop_reason: StopReason) -> [OutputEvent; 3] {
+    [
+        text_start(id, Role::Assistant, GenerationStage::Final),
+        text_output(id, Role::Assistant, text),
+        text_end(id, stop_reason),
+    ]
+}
+
+fn audio_start(id: &str) -> OutputEvent {
+    OutputEvent::ContentStart { content_id: id.to_owned(), content: OutputContent::Audio { rate_hz: Some(RATE_HZ) } }
+}
+
+fn audio_output(id: &str) -> OutputEvent {
+    OutputEvent::AudioOutput { content_id: id.to_owned(), pcm: Bytes::from(vec![0; PIECE_BYTES]) }
+}
+
+fn audio_end(id: &str, stop_reason: StopReason) -> OutputEvent {
+    OutputEvent::ContentEnd { content_id: id.to_owned(), kind: Some(ContentKind::Audio), stop_reason }
+}
+
+fn audio(id: &str, stop_reason: StopReason) -> [OutputEvent; 3] {
+    [audio_start(id), audio_output(id), audio_end(id, stop_reason)]
+}
+
+fn speech_start() -> OutputEvent {
+    OutputEvent::UserSpeechStart { offset_ms: Some(0) }
+}
+
+fn speech_end() -> OutputEvent {
+    OutputEvent::UserSpeechEnd { offset_ms: Some(0), detection_offset_ms: None }
+}
+
+/// The whole exchange of one sentence each, as recorded.
+fn exchange(n: u32, question: &str, answer: &str) -> Vec<OutputEvent> {
+    let id = |block: &str| format!("{block}{n}");
+    [user(&id("u"), question), plan(&id("p"), answer), audio(&id("a"), END), said(&id("f"), answer, END)].concat()
+}

@@ -1,0 +1,303 @@
+//! Turns without interruption: begin, end, sentences, late and missing FINALs, typed text.
+
+use super::*;
+
+#[test]
+fn a_plain_turn() {
+    Tape::new()
+        .hears([speech_start()])
+        .hears([OutputEvent::CompletionStart { completion_id: "c".to_owned() }])
+        .hears([speech_end()])
+        .hears(exchange(1, "Hello?", "Hello."))
+        .says(&["start 1", "user 1.0 Hello?", "plan 1.0 Hello.", "audio 1", "end 1", "said 1.0 Hello."])
+        .hears(exchange(2, "And now?", "Good bye."))
+        .says(&["start 2", "user 2.0 And now?", "plan 2.0 Good bye.", "audio 2", "end 2", "said 2.0 Good bye."])
+        .hears([OutputEvent::CompletionEnd { stop_reason: END }])
+        .loses_its_stream()
+        .says(&[]);
+}
+
+#[test]
+fn several_sentences_end_with_the_last_audio() {
+    Tape::new()
+        .hears(user("u", "Tell me."))
+        .hears(plan("p0", "Once."))
+        .hears(audio("a0", PARTIAL))
+        .hears(plan("p1", "Upon a time."))
+        .hears(audio("a1", END))
+        .hears(said("f0", "Once.", PARTIAL))
+        .hears(said("f1", "Upon a time.", END))
+        .says(&[
+            "start 1",
+            "user 1.0 Tell me.",
+            "plan 1.0 Once.",
+            "audio 1",
+            "plan 1.1 Upon a time.",
+            "audio 1",
+            "end 1",
+            "said 1.0 Once.",
+            "said 1.1 Upon a time.",
+        ]);
+}
+
+#[test]
+fn end_turn_of_a_text_is_not_the_end() {
+    Tape::new()
+        .hears(user("u", "Tell me."))
+        .hears(plan("p0", "Once."))
+        .hears([audio_start("a0"), audio_output("a0")])
+        .hears(said("f0", "Once.", END))
+        .hears([audio_output("a0"), audio_end("a0", END)])
+        .says(&["start 1", "user 1.0 Tell me.", "plan 1.0 Once.", "audio 1", "said 1.0 Once.", "audio 1", "end 1"]);
+}
+
+#[test]
+fn without_end_turn_all_plans_said_is_the_end() {
+    Tape::new()
+        .hears(user("u", "Tell me."))
+        .hears(plan("p0", "Once."))
+        .hears(audio("a0", PARTIAL))
+        .hears(plan("p1", "Upon a time."))
+        .hears(audio("a1", PARTIAL))
+        .hears(said("f0", "Once.", PARTIAL))
+        .says(&[
+            "start 1",
+            "user 1.0 Tell me.",
+            "plan 1.0 Once.",
+            "audio 1",
+            "plan 1.1 Upon a time.",
+            "audio 1",
+            "said 1.0 Once.",
+        ])
+        .hears(said("f1", "Upon a time.", PARTIAL))
+        .says(&["said 1.1 Upon a time.", "end 1"]);
+}
+
+#[test]
+fn without_any_end_the_next_turn_is_the_end() {
+    Tape::new()
+        .hears(user("u1", "One?"))
+        .hears(plan("p1", "One."))
+        .hears(audio("a1", PARTIAL))
+        .hears(user("u2", "Two?"))
+        .says(&["start 1", "user 1.0 One?", "plan 1.0 One.", "audio 1", "end 1", "start 2", "user 2.0 Two?"]);
+}
+
+#[test]
+fn a_final_after_the_next_turn_began_belongs_to_its_own() {
+    Tape::new()
+        .hears(user("u1", "One?"))
+        .hears(plan("p1", "One."))
+        .hears(audio("a1", END))
+        .hears(user("u2", "Two?"))
+        .hears(plan("p2", "Two."))
+        .says(&[
+            "start 1",
+            "user 1.0 One?",
+            "plan 1.0 One.",
+            "audio 1",
+            "end 1",
+            "start 2",
+            "user 2.0 Two?",
+            "plan 2.0 Two.",
+        ])
+        .hears(said("f1", "One.", END))
+        .hears(audio("a2", END))
+        .hears(said("f2", "Two.", END))
+        .says(&["said 1.0 One.", "audio 2", "end 2", "said 2.0 Two."]);
+}
+
+#[test]
+fn a_final_in_other_words_follows_the_order() {
+    Tape::new()
+        .hears(user("u", "Numbers?"))
+        .hears(plan("p0", "It is 5."))
+        .hears(plan("p1", "Or 6."))
+        .hears(audio("a", END))
+        .hears(said("f0", "It is five.", PARTIAL))
+        .hears(said("f1", "Or six.", END))
+        .says(&[
+            "start 1",
+            "user 1.0 Numbers?",
+            "plan 1.0 It is 5.",
+            "plan 1.1 Or 6.",
+            "audio 1",
+            "end 1",
+            "said 1.0 It is five.",
+            "said 1.1 Or six.",
+        ]);
+}
+
+#[test]
+fn a_final_that_never_comes_does_not_shift_the_next_ones() {
+    Tape::new()
+        .hears(user("u1", "One?"))
+        .hears(plan("p1", "One."))
+        .hears(audio("a1", END))
+        .hears(exchange(2, "Two?", "Two."))
+        .says(&[
+            "start 1",
+            "user 1.0 One?",
+            "plan 1.0 One.",
+            "audio 1",
+            "end 1",
+            "start 2",
+            "user 2.0 Two?",
+            "plan 2.0 Two.",
+            "audio 2",
+            "end 2",
+            "said 2.0 Two.",
+        ]);
+}
+
+#[test]
+fn a_build_without_plans_shows_what_was_said() {
+    Tape::new().hears(user("u", "Hello?")).hears(said("f0", "Hello.", PARTIAL)).hears(audio("a", END)).says(&[
+        "start 1",
+        "user 1.0 Hello?",
+        "said 1.0 Hello.",
+        "audio 1",
+        "end 1",
+    ]);
+}
+
+#[test]
+fn what_nobody_announced_is_delivered() {
+    Tape::new()
+        .hears([audio_output("a"), audio_output("a"), audio_end("a", END)])
+        .says(&["start 1", "audio 1", "audio 1", "end 1"])
+        .hears([audio_output(""), audio_end("", END), audio_output("")])
+        .says(&["start 2", "audio 2", "end 2", "start 3", "audio 3"])
+        .hears([text_output("t", Role::User, "Hi."), text_output("v", Role::Assistant, "Ho.")])
+        .says(&["end 3", "start 4", "user 4.0 Hi.", "plan 4.0 Ho."])
+        .hears([text_output("w", Role::Assistant, "Ho.")])
+        .says(&["said 4.0 Ho."]);
+}
+
+#[test]
+fn text_that_nobody_owns_is_kept() {
+    let text = OutputEvent::TextOutput { content_id: "t".to_owned(), role: None, text: "?".to_owned() };
+    let mut out = Vec::new();
+    Conversation::new(RATE_HZ).on_output(text, Duration::ZERO, &mut out);
+    let [Event { turn: None, kind: EventKind::Unknown { name, raw }, .. }] = out.as_slice() else { panic!("{out:?}") };
+    assert_eq!(name, "textOutput");
+    assert_eq!(raw, r#"{"event":{"textOutput":{"content":"?","contentId":"t"}}}"#);
+}
+
+#[test]
+fn fragments_before_the_reply_are_one_turn() {
+    Tape::new().hears(user("u0", "I think")).hears(user("u1", "that it is so.")).hears(plan("p", "I see.")).says(&[
+        "start 1",
+        "user 1.0 I think",
+        "user 1.1 that it is so.",
+        "plan 1.0 I see.",
+    ]);
+}
+
+#[test]
+fn a_typed_text_begins_a_turn_and_its_echo_is_not_shown() {
+    Tape::new()
+        .types("Go on, please.")
+        .says(&["start 1", "user 1.0 Go on, please."])
+        .hears(user("u", " Go on,  please.\n"))
+        .hears(plan("p", "Gladly."))
+        .hears(audio("a", END))
+        .says(&["plan 1.0 Gladly.", "audio 1", "end 1"])
+        .types("Yes.")
+        .hears(audio("b", END))
+        .hears(user("v", "Yes."))
+        .says(&["start 2", "user 2.0 Yes.", "audio 2", "end 2", "start 3", "user 3.0 Yes."]);
+}
+
+#[test]
+fn a_reply_under_way_when_text_is_typed_stays_in_its_turn() {
+    Tape::new()
+        .hears(user("u", "Talk."))
+        .hears([audio_start("a"), audio_output("a")])
+        .types("Shorter!")
+        .hears([audio_output("a"), audio_end("a", END)])
+        .hears(plan("p", "Yes."))
+        .hears(audio("b", END))
+        .says(&[
+            "start 1",
+            "user 1.0 Talk.",
+            "audio 1",
+            "end 1",
+            "start 2",
+            "user 2.0 Shorter!",
+            "audio 1",
+            "plan 2.0 Yes.",
+            "audio 2",
+            "end 2",
+        ]);
+}
+
+#[test]
+fn a_tool_call_passes_and_holds_the_turn_open() {
+    let tool = OutputEvent::ToolUse {
+        content_id: "t".to_owned(),
+        tool_use_id: "use".to_owned(),
+        name: "weather".to_owned(),
+        arguments: r#"{"city":"Rome"}"#.to_owned(),
+    };
+    let tool_end = OutputEvent::ContentEnd { content_id: "t".to_owned(), kind: None, stop_reason: StopReason::ToolUse };
+    Tape::new()
+        .hears(user("u", "Weather?"))
+        .hears(plan("p0", "Let me look."))
+        .hears(audio("a0", PARTIAL))
+        .hears([OutputEvent::ContentStart { content_id: "t".to_owned(), content: OutputContent::Tool }, tool, tool_end])
+        .hears(said("f0", "Let me look.", PARTIAL))
+        .hears(plan("p1", "Sunny."))
+        .hears(audio("a1", END))
+        .says(&[
+            "start 1",
+            "user 1.0 Weather?",
+            "plan 1.0 Let me look.",
+            "audio 1",
+            "unknown 1 toolUse",
+            "said 1.0 Let me look.",
+            "plan 1.1 Sunny.",
+            "audio 1",
+            "end 1",
+        ]);
+}
+
+#[test]
+fn a_lost_stream_ends_its_turn_and_numbers_go_on() {
+    Tape::new()
+        .hears(user("u", "Talk."))
+        .hears(plan("p", "Well,"))
+        .loses_its_stream()
+        .loses_its_stream()
+        .says(&["start 1", "user 1.0 Talk.", "plan 1.0 Well,", "end 1"])
+        // Ids are the stream's own: the next one may give the same.
+        .hears(exchange(2, "Again?", "Well,"))
+        .says(&["start 2", "user 2.0 Again?", "plan 2.0 Well,", "audio 2", "end 2", "said 2.0 Well,"]);
+}
+
+#[test]
+fn audio_has_the_rate_its_block_announced() {
+    let mut conversation = Conversation::new(24_000);
+    let mut out = Vec::new();
+    for event in [audio_start("a"), audio_output("a"), audio_output("b")] {
+        conversation.on_output(event, Duration::ZERO, &mut out);
+    }
+    let rates: Vec<_> = out
+        .iter()
+        .filter_map(|event| if let EventKind::Audio { rate_hz, .. } = event.kind { Some(rate_hz) } else { None })
+        .collect();
+    assert_eq!(rates, [16_000, 24_000]);
+}
+
+#[test]
+fn events_name_what_caused_them() {
+    let mut conversation = Conversation::new(RATE_HZ);
+    let mut out = Vec::new();
+    conversation.on_typed("Hi.".to_owned(), Duration::ZERO, &mut out);
+    conversation.on_output(audio_output("a"), Duration::ZERO, &mut out);
+    conversation.on_output(audio_end("a", END), Duration::ZERO, &mut out);
+    let unknown = OutputEvent::Unknown { name: "novelty".to_owned(), raw: "{}".to_owned() };
+    conversation.on_output(unknown, Duration::ZERO, &mut out);
+    let names: Vec<_> = out.iter().map(|event| event.raw_type.as_ref()).collect();
+    assert_eq!(names, ["novasonic", "novasonic", "audioOutput", "contentEnd", "novelty"]);
+}

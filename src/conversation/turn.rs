@@ -1,0 +1,123 @@
+//! One exchange, user then assistant, and the few ended ones that late events may still concern.
+
+use std::collections::VecDeque;
+
+use super::segments::{Fit, Segments};
+
+/// A FINAL comes up to 9 s after its audio, which may be two short turns later.
+const MAX_ENDED: usize = 4;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reply {
+    #[default]
+    Awaited,
+    Planned,
+    Heard,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    pub(super) number: u32,
+    pub(super) user: Segments,
+    pub(super) assistant: Segments,
+    pub(super) reply: Reply,
+    /// Nothing of it is played any more, whoever wanted it so.
+    pub(super) interrupted: bool,
+    /// The user has finished speaking since the interruption, so what comes next is an answer to that.
+    pub(super) user_spoke_since: bool,
+    /// The model waits for a result before it goes on.
+    pub(super) tool_running: bool,
+    /// What the user typed, if the service may still repeat it to us.
+    pub(super) echo: Option<String>,
+}
+
+impl Turn {
+    /// The assistant has begun: more of the user belongs to the next turn.
+    pub(super) fn replied(&self) -> bool {
+        self.reply > Reply::Awaited
+    }
+
+    /// Notes that more of the reply came. False: the turn is silenced, drop it.
+    pub(super) fn goes_on(&mut self, reply: Reply) -> bool {
+        self.reply = self.reply.max(reply);
+        self.tool_running = false;
+        !self.interrupted
+    }
+
+    /// Whether all that was planned has been said: some builds end no audio block with `END_TURN`.
+    pub(super) fn all_said(&self) -> bool {
+        self.reply == Reply::Heard && !self.tool_running && self.assistant.all_said()
+    }
+
+    /// Whether `text` repeats what was typed; true once only.
+    pub(super) fn take_echo(&mut self, text: &str) -> bool {
+        let same = |typed: &String| typed.split_whitespace().eq(text.split_whitespace());
+        self.echo.take_if(|typed| same(typed)).is_some()
+    }
+}
+
+/// The running turn and the last ended ones.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    begun: u32,
+    pub(super) current: Option<Turn>,
+    ended: VecDeque<Turn>,
+}
+
+impl Turns {
+    pub(super) fn begin(&mut self) -> &mut Turn {
+        self.begun += 1;
+        self.current.insert(Turn { number: self.begun, ..Turn::default() })
+    }
+
+    /// Ends the running turn; gives its number and whether it was interrupted.
+    pub(super) fn end(&mut self) -> Option<(u32, bool)> {
+        let turn = self.current.take()?;
+        let ended = (turn.number, turn.interrupted);
+        if self.ended.len() == MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(turn);
+        Some(ended)
+    }
+
+    pub(super) fn find(&mut self, number: u32) -> Option<&mut Turn> {
+        self.oldest_first().find(|turn| turn.number == number)
+    }
+
+    /// The turn whose reply the user heard last, running or ended: what an interruption means.
+    pub(super) fn last_replied(&self) -> Option<u32> {
+        let newest_first = self.current.iter().chain(self.ended.iter().rev());
+        newest_first.into_iter().find(|turn| turn.replied()).map(|turn| turn.number)
+    }
+
+    /// The turn and segment that the assistant's FINAL `text` belongs to. None: no turn to belong to.
+    pub(super) fn settle(&mut self, text: &str) -> Option<(u32, u32)> {
+        // By its words first: the FINAL of an earlier turn may never come, and order alone would then mix turns up.
+        if let Some(place) = self.settle_planned(text, Fit::Same).or_else(|| self.settle_planned(text, Fit::Cut)) {
+            return Some(place);
+        }
+        // What an interrupted turn still owed never comes.
+        let mut waiting = self.ended.back_mut().into_iter().filter(|turn| !turn.interrupted).chain(&mut self.current);
+        if let Some(turn) = waiting.find(|turn| turn.assistant.has_outstanding()) {
+            return turn.assistant.settle_oldest().map(|segment| (turn.number, segment));
+        }
+        let turn = self.current.as_mut().or_else(|| self.ended.back_mut())?;
+        turn.goes_on(Reply::Planned);
+        Some((turn.number, turn.assistant.add()))
+    }
+
+    /// The turn and segment whose plan fits `text`.
+    pub(super) fn settle_planned(&mut self, text: &str, fit: Fit) -> Option<(u32, u32)> {
+        self.oldest_first().find_map(|turn| Some((turn.number, turn.assistant.settle(text, fit)?)))
+    }
+
+    /// Gives up what the ended turns still wait for: their stream is gone.
+    pub(super) fn give_up(&mut self) {
+        self.oldest_first().for_each(|turn| turn.assistant.give_up());
+    }
+
+    fn oldest_first(&mut self) -> impl Iterator<Item = &mut Turn> {
+        self.ended.iter_mut().chain(&mut self.current)
+    }
+}
