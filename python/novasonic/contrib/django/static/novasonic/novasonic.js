@@ -1,0 +1,290 @@
+/**
+ * One voice conversation of this page: microphone, WebSocket, loudspeaker.
+ *
+ *     const conversation = new Conversation({ socket, captureWorklet, playbackWorklet });
+ *     conversation.addEventListener("transcript", ({ detail }) => console.log(detail.role, detail.text));
+ *     button.onclick = () => conversation.start();
+ *
+ * Addresses are passed in, because static file storage may put hashes into names. `start` and `sendText` belong into
+ * an event handler of a click or key: browsers keep audio silent until the user has acted.
+ */
+
+import { askForMicrophone, Capture, MicrophoneError, Playback } from "./audio.js";
+import * as wire from "./wire.js";
+
+/** Two seconds of 16 kHz audio: a network that is further behind gets no more, since late speech confuses. */
+const MAX_BUFFERED_BYTES = 64_000;
+
+/**
+ * @typedef {"idle" | "connecting" | "listening" | "thinking" | "speaking" | "ended" | "failed"} State
+ *
+ * Events, each with `detail`:
+ * - `state`: {state: State, words: string} words are for the user, empty where the state says it all
+ * - `transcript`, `turn_started`, `turn_ended`, `interrupted`, `usage`, `error`: the message (wire.js)
+ * - `level`: {level: number} loudness of the user's side, RMS from 0 to 1, some 31 times a second
+ * - `flushed`: {ms: number} how long a barge-in took from the server's message to silence
+ */
+export class Conversation extends EventTarget {
+  /** @type {State} */
+  state = "idle";
+  /** Whether a microphone is open. */
+  listens = false;
+  muted = false;
+  counts = { sentFrames: 0, droppedFrames: 0, underruns: 0, flushes: 0 };
+  /** @type {Playback | null} */
+  playback = null;
+
+  #options;
+  #choices;
+  #socket = null;
+  #capture = null;
+  #opening = null;
+  #turn = 0;
+  #silenced = 0;
+  #flushAskedAt = 0;
+  #messageNumber = 0;
+  #rates = { input: 16_000, output: 24_000 };
+
+  /**
+   * @param {{socket: string, captureWorklet: string, playbackWorklet: string}} options `socket` is a path or address
+   * @param {{voice?: string}} [choices] of `initialize`, as far as the site allows
+   */
+  constructor(options, choices = {}) {
+    super();
+    this.#options = options;
+    this.#choices = choices;
+  }
+
+  get open() {
+    return this.#socket?.readyState === WebSocket.OPEN && this.#opening === null;
+  }
+
+  /**
+   * Open the conversation, or give a microphone to one that was opened without.
+   *
+   * @param {{microphone?: boolean}} [options] false: for those who type
+   * @throws {MicrophoneError} Nothing was opened; its message is for the user.
+   */
+  async start({ microphone = true } = {}) {
+    // Asked for first: a page that is denied costs no conversation.
+    const stream = microphone && !this.listens ? await askForMicrophone() : null;
+    try {
+      await (this.#opening ?? (this.open ? null : this.#begin()));
+      if (stream) {
+        await this.#listen(stream);
+      }
+    } catch (error) {
+      stream?.getTracks().forEach((track) => track.stop());
+      throw error;
+    }
+  }
+
+  /**
+   * Say something by keyboard; opens the conversation if there is none.
+   *
+   * @param {string} text
+   * @returns {Promise<string>} its message id
+   */
+  async sendText(text) {
+    if (!this.open) {
+      await this.start({ microphone: false });
+    }
+    const id = `m${++this.#messageNumber}`;
+    this.#socket.send(wire.textMessage(text, id));
+    return id;
+  }
+
+  /**
+   * Speak a recording, in real time.
+   *
+   * @param {ArrayBuffer} file
+   * @returns {Promise<void>} when it has been spoken
+   */
+  async speak(file) {
+    if (!this.open) {
+      await this.start({ microphone: false });
+    }
+    await this.#capture.play(file);
+  }
+
+  /** Stop the answer that is playing. */
+  interrupt() {
+    this.#silenced = this.#turn;
+    this.#flush();
+    this.#socket?.send(wire.command("interrupt"));
+  }
+
+  /** Send silence instead of the user's voice, which does not leave the page then. @param {boolean} muted */
+  mute(muted) {
+    this.muted = muted;
+    this.#capture?.mute(muted);
+    if (this.open) {
+      this.#socket.send(wire.command(muted ? "mute" : "unmute"));
+    }
+  }
+
+  /** End the conversation. */
+  stop() {
+    if (this.#socket?.readyState === WebSocket.OPEN) {
+      this.#socket.send(wire.command("close"));
+    }
+    this.#end("ended", "");
+  }
+
+  #begin() {
+    this.#opening = this.#connect().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #connect() {
+    this.#enter("connecting");
+    const socket = new WebSocket(new URL(this.#options.socket, location.href.replace(/^http/, "ws")));
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    this.#turn = 0;
+    this.#silenced = 0;
+    try {
+      await new Promise((resolve, reject) => {
+        socket.onopen = () => socket.send(wire.initialize(this.#choices));
+        socket.onmessage = ({ data }) => this.#receive(data, resolve);
+        socket.onclose = ({ code }) => {
+          const words = wire.closeWords(code);
+          if (socket === this.#socket) {
+            this.#end(code === 1000 ? "ended" : "failed", words);
+          }
+          reject(new Error(words));
+        };
+      });
+      this.playback = await Playback.open(this.#options.playbackWorklet, this.#rates.output, (report) =>
+        this.#playbackReports(report),
+      );
+      await this.#openCapture(null);
+    } catch (error) {
+      if (socket === this.#socket) {
+        this.#end("failed", error.message);
+      }
+      throw error;
+    }
+    this.#enter("listening");
+  }
+
+  async #listen(stream) {
+    await this.#openCapture(stream);
+    this.listens = true;
+  }
+
+  async #openCapture(stream) {
+    const capture = await Capture.open(this.#options.captureWorklet, this.#rates.input, stream, (frame) =>
+      this.#captured(frame),
+    );
+    this.#capture?.close();
+    this.#capture = capture;
+    capture.mute(this.muted);
+  }
+
+  #captured({ pcm, level }) {
+    this.#tell("level", { level });
+    if (this.#socket?.readyState !== WebSocket.OPEN) {
+      return;
+    }
+    if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) {
+      this.counts.droppedFrames += 1;
+    } else {
+      this.#socket.send(pcm);
+      this.counts.sentFrames += 1;
+    }
+  }
+
+  #receive(data, opened) {
+    if (data instanceof ArrayBuffer) {
+      if (this.#turn !== this.#silenced) {
+        this.playback?.push(this.#turn, data);
+      }
+      return;
+    }
+    let message;
+    try {
+      message = wire.parse(data);
+    } catch (error) {
+      this.#end("failed", error.message);
+      return;
+    }
+    switch (message.type) {
+      case "initialized":
+        this.#rates = { input: message.inputRate, output: message.outputRate };
+        opened();
+        break;
+      case "turn_started":
+        // Whoever begins a new turn has stopped listening to the old one.
+        this.#flush();
+        this.#turn = message.turn;
+        this.#enter("thinking");
+        break;
+      case "turn_ended":
+        this.playback?.end(message.turn);
+        if (this.state === "thinking") {
+          this.#enter("listening");
+        }
+        break;
+      case "interrupted":
+        this.#flushAskedAt = performance.now();
+        this.#flush();
+        break;
+    }
+    this.#tell(message.type, message);
+  }
+
+  #flush() {
+    this.playback?.flush();
+  }
+
+  #playbackReports(report) {
+    this.counts.underruns = report.underruns;
+    switch (report.type) {
+      case "playing":
+        this.#enter("speaking");
+        return;
+      case "flushed":
+        if (this.#flushAskedAt) {
+          this.counts.flushes += 1;
+          this.#tell("flushed", { ms: performance.now() - this.#flushAskedAt });
+          this.#flushAskedAt = 0;
+        }
+        break;
+    }
+    if (report.turn !== null && this.#socket?.readyState === WebSocket.OPEN) {
+      this.#socket.send(wire.played(report.turn, report.ms));
+    }
+    if (report.type !== "played" && this.state === "speaking") {
+      this.#enter("listening");
+    }
+  }
+
+  #end(state, words) {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    this.#capture?.close();
+    this.#capture = null;
+    this.playback?.close();
+    this.playback = null;
+    this.listens = false;
+    if (this.state !== "ended" && this.state !== "failed") {
+      this.#enter(state, words);
+    }
+  }
+
+  /** @param {State} state */
+  #enter(state, words = "") {
+    this.state = state;
+    this.#tell("state", { state, words });
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+export { MicrophoneError };

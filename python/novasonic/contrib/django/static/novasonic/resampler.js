@@ -1,0 +1,76 @@
+/**
+ * Sample rate conversion for browsers that do not convert by themselves (see capture-worklet.js).
+ *
+ * A windowed-sinc low-pass evaluated at each output's exact place. Position and history carry over between blocks:
+ * converting each block alone stretches time and leaves a seam at every block.
+ */
+
+const TAPS = 160;
+/** The place of an output is rounded to 1/512 of an input sample, which leaves spurs about 60 dB down. */
+const PHASES = 512;
+/** Part of the lower rate's band that passes. */
+const PASS = 0.94;
+
+export class Resampler {
+  #step;
+  #table;
+  /** Input not yet done with: TAPS samples and more are needed for one output. */
+  #kept = new Float32Array(TAPS - 1);
+  #position = 0;
+
+  /**
+   * @param {number} from rate of the input in Hz
+   * @param {number} to rate of the output in Hz
+   */
+  constructor(from, to) {
+    this.#step = from / to;
+    this.#table = lowPass((PASS * Math.min(from, to)) / from);
+  }
+
+  /**
+   * @param {Float32Array} block any length
+   * @returns {Float32Array} what the input so far allows
+   */
+  process(block) {
+    const input = new Float32Array(this.#kept.length + block.length);
+    input.set(this.#kept);
+    input.set(block, this.#kept.length);
+    const output = new Float32Array(Math.max(0, Math.ceil((input.length - TAPS + 1 - this.#position) / this.#step)));
+    let count = 0;
+    let position = this.#position;
+    for (; position <= input.length - TAPS && count < output.length; position += this.#step) {
+      const start = Math.floor(position);
+      const row = Math.round((position - start) * PHASES) * TAPS;
+      let sum = 0;
+      for (let tap = 0; tap < TAPS; tap++) {
+        sum += input[start + tap] * this.#table[row + tap];
+      }
+      output[count++] = sum;
+    }
+    const done = Math.min(Math.floor(position), input.length);
+    this.#kept = input.slice(done);
+    this.#position = position - done;
+    return output.subarray(0, count);
+  }
+}
+
+/** One row of Blackman-windowed sinc per phase; `cutoff` is a part of the input's Nyquist frequency. */
+function lowPass(cutoff) {
+  const table = new Float32Array((PHASES + 1) * TAPS);
+  for (let phase = 0; phase <= PHASES; phase++) {
+    const centre = TAPS / 2 - 1 + phase / PHASES;
+    let sum = 0;
+    for (let tap = 0; tap < TAPS; tap++) {
+      const x = tap - centre;
+      const sinc = x === 0 ? cutoff : Math.sin(Math.PI * cutoff * x) / (Math.PI * x);
+      const angle = (2 * Math.PI * (x + TAPS / 2)) / TAPS;
+      const value = sinc * (0.42 - 0.5 * Math.cos(angle) + 0.08 * Math.cos(2 * angle));
+      table[phase * TAPS + tap] = value;
+      sum += value;
+    }
+    for (let tap = 0; tap < TAPS; tap++) {
+      table[phase * TAPS + tap] /= sum;
+    }
+  }
+  return table;
+}

@@ -1,0 +1,138 @@
+/**
+ * The browser wire, version 1, without I/O: frames of the server become messages, wishes of the page become frames.
+ *
+ * docs/reference/browser-wire.md describes every message; wire.py is this module's twin on the server.
+ */
+
+export const PROTOCOL = 1;
+
+/**
+ * @typedef {{type: "initialized", protocol: number, sessionId: string, inputRate: number, outputRate: number}} Initialized
+ * @typedef {{type: "transcript", role: "user" | "assistant", text: string, final: boolean, turn: number | null,
+ *   segment: number}} Transcript
+ * @typedef {{type: "turn_started", turn: number}} TurnStarted
+ * @typedef {{type: "turn_ended", turn: number, interrupted: boolean}} TurnEnded
+ * @typedef {{type: "interrupted", turn: number, source: "model" | "client"}} Interrupted
+ * @typedef {{type: "audio_chunk", turn: number, audio: string}} AudioChunk
+ * @typedef {{type: "usage", turn: number | null, total: Record<string, number>, usd: number}} Usage
+ * @typedef {{type: "error", code: string, message: string, retryable: boolean, fatal: boolean,
+ *   messageId: string | null}} ServerError
+ * @typedef {{type: "closed", reason: string}} Closed
+ * @typedef {{type: "unknown", name: string}} Unknown a message of a later version; to be ignored
+ * @typedef {Initialized | Transcript | TurnStarted | TurnEnded | Interrupted | AudioChunk | Usage | ServerError | Closed
+ *   | Unknown} ServerMessage
+ */
+
+/** What each message must hold; a question mark allows null. */
+const FIELDS = {
+  initialized: { protocol: "number", sessionId: "string", inputRate: "number", outputRate: "number" },
+  transcript: { role: "string", text: "string", final: "boolean", turn: "number?", segment: "number" },
+  turn_started: { turn: "number" },
+  turn_ended: { turn: "number", interrupted: "boolean" },
+  interrupted: { turn: "number", source: "string" },
+  audio_chunk: { turn: "number", audio: "string" },
+  usage: { turn: "number?", total: "object", usd: "number" },
+  error: { code: "string", message: "string", retryable: "boolean", fatal: "boolean", messageId: "string?" },
+  closed: { reason: "string" },
+};
+
+/** A frame of the server that does not keep to the protocol. */
+export class WireError extends Error {
+  name = "WireError";
+}
+
+/**
+ * Read a text frame of the server.
+ *
+ * @param {string} frame
+ * @returns {ServerMessage}
+ * @throws {WireError} The frame is not JSON, or a known message lacks a field or has it in another type.
+ */
+export function parse(frame) {
+  let message;
+  try {
+    message = JSON.parse(frame);
+  } catch {
+    throw new WireError("A text frame of the server is not JSON.");
+  }
+  if (typeof message?.type !== "string") {
+    throw new WireError("A message of the server has no type.");
+  }
+  if (!Object.hasOwn(FIELDS, message.type)) {
+    return { type: "unknown", name: message.type };
+  }
+  for (const [field, type] of Object.entries(FIELDS[message.type])) {
+    const value = message[field];
+    const nullable = type.endsWith("?");
+    if (nullable && value == null) {
+      continue;
+    }
+    if (value === null || typeof value !== (nullable ? type.slice(0, -1) : type)) {
+      throw new WireError(`'${field}' of '${message.type}' is not a ${type}.`);
+    }
+  }
+  if (message.type === "initialized" && message.protocol !== PROTOCOL) {
+    throw new WireError(`The server speaks protocol ${message.protocol}, this page ${PROTOCOL}.`);
+  }
+  return message;
+}
+
+/**
+ * @param {{voice?: string, audioFormat?: "binary" | "base64"}} [choices] what the site lets a page choose
+ * @returns {string}
+ */
+export function initialize(choices = {}) {
+  return JSON.stringify({ type: "initialize", ...choices });
+}
+
+/**
+ * @param {string} text
+ * @param {string} messageId comes back in the `error` of a refused text
+ * @returns {string}
+ */
+export function textMessage(text, messageId) {
+  return JSON.stringify({ type: "text_message", text, messageId });
+}
+
+/**
+ * @param {number} turn
+ * @param {number} ms of the turn's audio that have been played so far
+ * @returns {string}
+ */
+export function played(turn, ms) {
+  return JSON.stringify({ type: "played", turn, ms: Math.round(ms) });
+}
+
+/**
+ * @param {"interrupt" | "mute" | "unmute" | "close"} type
+ * @returns {string}
+ */
+export function command(type) {
+  return JSON.stringify({ type });
+}
+
+/** Close codes of the server, in words for the user. 1005 and 1006 are the browser's own. */
+const CLOSE_WORDS = {
+  1000: "The conversation has ended.",
+  1005: "The conversation has ended.",
+  1006: "The connection was lost.",
+  1009: "The connection was closed: too much was sent at once.",
+  1012: "The server restarts. Start again in a moment.",
+  4400: "This page and the server did not understand each other. Reload the page.",
+  4401: "Sign in to talk.",
+  4403: "You may not talk here.",
+  4408: "Nobody spoke for a while, so the conversation was closed.",
+  4409: "The conversation goes on in another window.",
+  4413: "The connection was closed: too much was sent at once.",
+  4429: "Too many conversations. Try again later.",
+  4500: "The voice service failed.",
+  4503: "Too many people are talking right now. Try again soon.",
+};
+
+/**
+ * @param {number} code of the WebSocket's close
+ * @returns {string} what to tell the user
+ */
+export function closeWords(code) {
+  return CLOSE_WORDS[code] ?? "The connection was closed.";
+}

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import * as wire from "../../../python/novasonic/contrib/django/static/novasonic/wire.js";
+
+const messages = [
+  { type: "initialized", protocol: 1, sessionId: "5f", inputRate: 16000, outputRate: 24000, resumeToken: null },
+  { type: "transcript", role: "user", text: "Hello", final: true, turn: 1, segment: 0 },
+  { type: "transcript", role: "user", text: "Hello", final: true, turn: null, segment: 0 },
+  { type: "turn_started", turn: 1 },
+  { type: "turn_ended", turn: 1, interrupted: false },
+  { type: "interrupted", turn: 1, source: "model" },
+  { type: "audio_chunk", turn: 1, audio: "AAAA" },
+  { type: "usage", turn: 1, total: { speechIn: 1 }, usd: 0.01 },
+  { type: "error", code: "bad_json", message: "x", retryable: false, fatal: true, messageId: null },
+  { type: "closed", reason: "limit" },
+];
+
+for (const message of messages) {
+  test(`reads ${JSON.stringify(message)}`, () => {
+    assert.deepEqual(wire.parse(JSON.stringify(message)), message);
+  });
+}
+
+for (const frame of [
+  "",
+  "{",
+  "null",
+  "7",
+  "[]",
+  '{"type":7}',
+  '{"type":"turn_started"}',
+  '{"type":"turn_started","turn":null}',
+  '{"type":"turn_started","turn":"1"}',
+  '{"type":"usage","turn":1,"total":null,"usd":1}',
+  '{"type":"initialized","protocol":2,"sessionId":"x","inputRate":1,"outputRate":1}',
+]) {
+  test(`refuses ${frame || "an empty frame"}`, () => {
+    assert.throws(() => wire.parse(frame), wire.WireError);
+  });
+}
+
+test("keeps the name of a message it does not know", () => {
+  assert.deepEqual(wire.parse('{"type":"toString"}'), { type: "unknown", name: "toString" });
+});
+
+test("writes what the server reads", () => {
+  const written = [
+    wire.initialize({ voice: "amy" }),
+    wire.textMessage('say "hi"', "m1"),
+    wire.played(2, 1250.4),
+    wire.command("interrupt"),
+  ];
+  assert.deepEqual(
+    written.map((frame) => JSON.parse(frame)),
+    [
+      { type: "initialize", voice: "amy" },
+      { type: "text_message", text: 'say "hi"', messageId: "m1" },
+      { type: "played", turn: 2, ms: 1250 },
+      { type: "interrupt" },
+    ],
+  );
+});
+
+test("has words for every close code, known or not", () => {
+  assert.match(wire.closeWords(4401), /Sign in/);
+  assert.ok(wire.closeWords(4999).length > 0);
+});
