@@ -1,0 +1,1 @@
+"""A storyteller one can talk to: a Django site of one page."""

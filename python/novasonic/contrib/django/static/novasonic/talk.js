@@ -1,0 +1,119 @@
+/** The stock page: joins one Conversation to the elements of templates/novasonic/talk.html. */
+
+import { Conversation, MicrophoneError } from "./novasonic.js";
+import { Transcript } from "./transcript.js";
+import { Wave } from "./wave.js";
+
+const STATE_WORDS = {
+  idle: "Press and talk",
+  connecting: "Connecting…",
+  listening: "Listening",
+  thinking: "Thinking…",
+  speaking: "Speaking. Talk over it to stop it.",
+  ended: "Press and talk",
+  failed: "Press to try again",
+};
+const UNHEARD_WORDS = { ...STATE_WORDS, listening: "Ready. Type, or press to talk.", speaking: "Speaking" };
+
+/** @param {HTMLElement} page an element that holds the parts, with `{% novasonic_attributes %}` */
+function talk(page) {
+  const part = (name) => page.querySelector(`[data-part="${name}"]`);
+  const { socket, captureWorklet, playbackWorklet, sample } = page.dataset;
+  const conversation = new Conversation({ socket, captureWorklet, playbackWorklet });
+  const transcript = new Transcript(part("transcript"));
+  const wave = new Wave(part("wave"), part("talk"), conversation);
+
+  const notice = (words) => {
+    part("notice").textContent = words;
+    part("notice").hidden = !words;
+  };
+  const show = () => {
+    const { state, listens } = conversation;
+    const open = !["idle", "ended", "failed"].includes(state);
+    part("talk").dataset.state = state;
+    part("talk").toggleAttribute("data-open", open && listens);
+    part("talk-label").textContent = open && listens ? "End the conversation" : "Talk";
+    part("state").textContent = (listens || !open ? STATE_WORDS : UNHEARD_WORDS)[state];
+    part("controls").hidden = !open;
+    part("mute").hidden = !listens;
+    part("interrupt").disabled = state !== "speaking";
+  };
+  /** Do what the user asked for; what fails is said on the page. */
+  const attempt = async (action) => {
+    notice("");
+    try {
+      await action();
+    } catch (error) {
+      // What broke the conversation was told by its `state`.
+      if (error instanceof MicrophoneError || conversation.state !== "failed") {
+        notice(error.message);
+      }
+    }
+    show();
+  };
+
+  conversation.addEventListener("state", ({ detail: { state, words } }) => {
+    if (state === "failed" || (state === "ended" && words)) {
+      notice(part("notice").textContent || words);
+    }
+    wave.run(conversation.playback !== null || state === "connecting");
+    show();
+  });
+  conversation.addEventListener("initialized", () => transcript.begin());
+  conversation.addEventListener("error", ({ detail }) => notice(detail.message));
+  conversation.addEventListener("transcript", ({ detail }) => transcript.add(detail));
+  conversation.addEventListener("interrupted", ({ detail }) => transcript.cut(detail.turn));
+  conversation.addEventListener("level", ({ detail }) => wave.level(detail.level));
+
+  part("talk").addEventListener("click", () => {
+    if (conversation.open && conversation.listens) {
+      conversation.stop();
+    } else if (conversation.state !== "connecting") {
+      void attempt(() => conversation.start());
+    }
+  });
+  part("interrupt").addEventListener("click", () => conversation.interrupt());
+  part("mute").addEventListener("click", () => {
+    conversation.mute(!conversation.muted);
+    part("mute").setAttribute("aria-pressed", String(conversation.muted));
+    part("mute").textContent = conversation.muted ? "Unmute" : "Mute";
+  });
+
+  const type = (text) => {
+    transcript.typed(text);
+    void attempt(() => conversation.sendText(text));
+  };
+  part("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = part("text").value.trim();
+    if (text) {
+      part("text").value = "";
+      type(text);
+    }
+  });
+  for (const button of page.querySelectorAll("[data-phrase]")) {
+    button.addEventListener("click", () => type(button.dataset.phrase));
+  }
+
+  part("sample").addEventListener("click", () => {
+    part("sample").disabled = true;
+    void attempt(async () => {
+      const response = await fetch(sample);
+      if (!response.ok) {
+        throw new Error("The sample voice could not be loaded.");
+      }
+      await conversation.speak(await response.arrayBuffer());
+    }).finally(() => {
+      part("sample").disabled = false;
+    });
+  });
+
+  window.addEventListener("pagehide", () => conversation.stop());
+  show();
+  return conversation;
+}
+
+for (const page of document.querySelectorAll("[data-novasonic]")) {
+  // For the console and for tests.
+  page.conversation = talk(page);
+}
