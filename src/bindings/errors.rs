@@ -10,6 +10,23 @@ use pyo3::{
 
 use crate::error::{Error, ErrorKind};
 
+/// Every kind, for the test that compares both sides.
+pub(super) const KINDS: [ErrorKind; 13] = [
+    ErrorKind::Config,
+    ErrorKind::AudioFormat,
+    ErrorKind::Credentials,
+    ErrorKind::AccessDenied,
+    ErrorKind::Certificate,
+    ErrorKind::Connect,
+    ErrorKind::Timeout,
+    ErrorKind::Throttled,
+    ErrorKind::Validation,
+    ErrorKind::Service,
+    ErrorKind::StreamLost,
+    ErrorKind::Closed,
+    ErrorKind::Internal,
+];
+
 /// Name of the Python class for `kind`. Twin of `novasonic/exceptions.py`; a test compares the two.
 pub(super) fn class_name(kind: ErrorKind) -> &'static str {
     match kind {

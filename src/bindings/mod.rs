@@ -5,12 +5,28 @@
 //! Python facade.
 
 mod errors;
+mod event;
 mod runtime;
+mod session;
 mod wake;
 
 #[pyo3::pymodule]
 mod _core {
+    use pyo3::{prelude::*, types::PyModule};
+
+    use super::{errors, event};
+
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    use super::session::Session;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // What Rust sends and raises, for the tests that compare it with events.py and exceptions.py.
+        module.add("EVENT_FIELDS", event::EVENT_FIELDS.to_vec())?;
+        module.add("ERROR_CLASSES", errors::KINDS.map(errors::class_name).to_vec())
+    }
 }

@@ -1,0 +1,210 @@
+//! One live session as Python's `_bridge.py` drives it.
+//!
+//! Every method is synchronous, short and safe on any thread; only `opened` makes a future, once in a session's
+//! life. Locks behind these calls are never held by anybody who waits for the interpreter.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList},
+};
+
+use super::{
+    errors, event,
+    runtime::{self, OfProcess},
+    wake::Wake,
+};
+use crate::{
+    error::Error,
+    session::{self, Answer, RequestKind, SessionConfig},
+    transport::{Credentials, Transport},
+};
+
+#[pyclass(frozen, module = "novasonic._core")]
+pub(super) struct Session(OfProcess<Live>);
+
+struct Live {
+    // Dropped before the descriptor it notifies.
+    session: session::Session,
+    wake: Arc<Wake>,
+}
+
+type Drained<'py> = (Bound<'py, PyList>, Vec<(u64, &'static str)>, bool, Option<u32>);
+
+impl Session {
+    pub(super) fn spawn(py: Python<'_>, transport: Arc<dyn Transport>, config: SessionConfig) -> PyResult<Self> {
+        let runtime = runtime::handle(py)?;
+        let wake = Wake::new()?;
+        let notify = {
+            let wake = Arc::clone(&wake);
+            Arc::new(move || wake.notify())
+        };
+        let session = session::Session::spawn(&runtime, transport, config, notify);
+        Ok(Self(OfProcess::new("Session", Live { session, wake })))
+    }
+
+    fn live(&self, py: Python<'_>) -> PyResult<&session::Session> {
+        Ok(&self.0.get(py)?.session)
+    }
+}
+
+#[pymethods]
+impl Session {
+    #[getter]
+    fn fd(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.0.get(py)?.wake.fd())
+    }
+
+    #[getter]
+    fn id(&self, py: Python<'_>) -> PyResult<&str> {
+        Ok(self.live(py)?.id())
+    }
+
+    /// Resolves to None at the response headers, or to the exception that says why they never came.
+    fn opened<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.live(py)?.clone();
+        runtime::future_into_py(py, async move { Outcome(session.opened().await) })
+    }
+
+    /// `(event tuples, (request id, kind) pairs, whether more events wait, the last interrupted turn)`.
+    fn drain<'py>(&self, py: Python<'py>, max_events: usize) -> PyResult<Drained<'py>> {
+        let Live { session, wake } = self.0.get(py)?;
+        wake.clear();
+        let (mut events, mut requests) = (Vec::new(), Vec::new());
+        let more = session.drain(max_events, &mut events, &mut requests);
+        let tuples = PyList::empty(py);
+        for event in &events {
+            tuples.append(event::to_tuple(py, event)?)?;
+        }
+        let requests = requests.iter().map(|request| (request.id, kind_name(&request.kind))).collect();
+        Ok((tuples, requests, more, session.interrupted_turn()))
+    }
+
+    fn try_send_audio(&self, py: Python<'_>, pcm: &[u8]) -> PyResult<bool> {
+        self.live(py)?.try_send_audio(pcm).map_err(|error| errors::to_py_err(py, &error))
+    }
+
+    /// As `try_send_audio`, but a full buffer counts as waiting, not as a refusal, and room is asked for.
+    fn send_audio_or_want_room(&self, py: Python<'_>, pcm: &[u8]) -> PyResult<bool> {
+        let session = self.live(py)?;
+        let taken =
+            session.has_room(pcm.len()).and_then(|room| if room { session.try_send_audio(pcm) } else { Ok(false) });
+        if matches!(taken, Ok(false)) {
+            session.want_room(pcm.len());
+        }
+        taken.map_err(|error| errors::to_py_err(py, &error))
+    }
+
+    fn send_text(&self, py: Python<'_>, text: String) -> PyResult<()> {
+        self.live(py)?.send_text(text).map_err(|error| errors::to_py_err(py, &error))
+    }
+
+    fn mute(&self, py: Python<'_>, muted: bool) -> PyResult<()> {
+        self.live(py)?.mute(muted);
+        Ok(())
+    }
+
+    fn interrupt(&self, py: Python<'_>) -> PyResult<()> {
+        self.live(py)?.interrupt();
+        Ok(())
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.live(py)?.close();
+        Ok(())
+    }
+
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        self.live(py)?.abort();
+        Ok(())
+    }
+
+    #[pyo3(signature = (request_id, access_key_id, secret_access_key, session_token, expires_at))]
+    fn answer_credentials(
+        &self,
+        py: Python<'_>,
+        request_id: u64,
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: Option<String>,
+        expires_at: Option<f64>,
+    ) -> PyResult<()> {
+        let credentials = credentials(access_key_id, secret_access_key, session_token, expires_at);
+        self.live(py)?.answer(request_id, Answer::Credentials(credentials));
+        Ok(())
+    }
+
+    fn answer_failed(&self, py: Python<'_>, request_id: u64, reason: String) -> PyResult<()> {
+        self.live(py)?.answer(request_id, Answer::Failed(reason));
+        Ok(())
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        // Exhaustive on purpose: a new counter must reach Python.
+        let session::Stats {
+            queued_input_ms,
+            queued_output_ms,
+            sent_audio_ms,
+            received_audio_ms,
+            refused_chunks,
+            refused_audio_ms,
+            purged_audio_ms,
+            events,
+            wakeups,
+            unknown_events,
+            streams_opened,
+        } = self.live(py)?.stats();
+        let stats = PyDict::new(py);
+        stats.set_item("queued_input_ms", queued_input_ms)?;
+        stats.set_item("queued_output_ms", queued_output_ms)?;
+        stats.set_item("sent_audio_ms", sent_audio_ms)?;
+        stats.set_item("received_audio_ms", received_audio_ms)?;
+        stats.set_item("refused_chunks", refused_chunks)?;
+        stats.set_item("refused_audio_ms", refused_audio_ms)?;
+        stats.set_item("purged_audio_ms", purged_audio_ms)?;
+        stats.set_item("events", events)?;
+        stats.set_item("wakeups", wakeups)?;
+        stats.set_item("unknown_events", unknown_events)?;
+        stats.set_item("streams_opened", streams_opened)?;
+        Ok(stats)
+    }
+}
+
+fn kind_name(kind: &RequestKind) -> &'static str {
+    match kind {
+        RequestKind::Credentials => "credentials",
+    }
+}
+
+/// `expires_at` in seconds since the epoch; a time that no clock can show is left out.
+pub(super) fn credentials(
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    expires_at: Option<f64>,
+) -> Credentials {
+    let expires_at = expires_at
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
+    Credentials { access_key_id, secret_access_key, session_token, expires_at }
+}
+
+/// None, or the exception instance; built on the thread that hands it over, which is attached anyway.
+struct Outcome(Result<(), Error>);
+
+impl<'py> IntoPyObject<'py> for Outcome {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        match self.0 {
+            Ok(()) => Ok(py.None().into_bound(py)),
+            Err(error) => errors::instance(py, &error),
+        }
+    }
+}
