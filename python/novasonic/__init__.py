@@ -1,0 +1,92 @@
+"""Live voice conversations with Amazon Nova Sonic.
+
+::
+
+    client = novasonic.NovaSonic()
+    async with client.connect(system="You are a storyteller.") as session:
+        session.feed("question.wav")
+        async for event in session:
+            match event:
+                case novasonic.AudioOutput(pcm, rate): ...
+                case novasonic.Transcript(role, text, final=True): ...
+"""
+
+from novasonic._core import __version__
+from novasonic.client import Connecting, NovaSonic
+from novasonic.config import NOVA_2_5_SONIC, NOVA_2_SONIC, Buffers, Credentials, Message, Timeouts
+from novasonic.events import (
+    AudioOutput,
+    Event,
+    Interrupted,
+    SessionEnded,
+    TokenCounts,
+    Transcript,
+    TurnEnded,
+    TurnStarted,
+    UnknownEvent,
+    Usage,
+)
+from novasonic.exceptions import (
+    AccessDeniedError,
+    AudioFormatError,
+    CertificateError,
+    ConcurrencyError,
+    ConfigError,
+    ConnectError,
+    CredentialsError,
+    ForkError,
+    InternalError,
+    NovaSonicError,
+    OperationTimeout,
+    ServiceError,
+    SessionClosedError,
+    StreamLostError,
+    ThrottledError,
+    TurnTimeout,
+    ValidationError,
+)
+from novasonic.session import Session, Stats
+from novasonic.transcript import TranscriptEntry, TranscriptView
+
+__all__ = [
+    "NOVA_2_5_SONIC",
+    "NOVA_2_SONIC",
+    "AccessDeniedError",
+    "AudioFormatError",
+    "AudioOutput",
+    "Buffers",
+    "CertificateError",
+    "ConcurrencyError",
+    "ConfigError",
+    "ConnectError",
+    "Connecting",
+    "Credentials",
+    "CredentialsError",
+    "Event",
+    "ForkError",
+    "InternalError",
+    "Interrupted",
+    "Message",
+    "NovaSonic",
+    "NovaSonicError",
+    "OperationTimeout",
+    "ServiceError",
+    "Session",
+    "SessionClosedError",
+    "SessionEnded",
+    "Stats",
+    "StreamLostError",
+    "ThrottledError",
+    "Timeouts",
+    "TokenCounts",
+    "Transcript",
+    "TranscriptEntry",
+    "TranscriptView",
+    "TurnEnded",
+    "TurnStarted",
+    "TurnTimeout",
+    "UnknownEvent",
+    "Usage",
+    "ValidationError",
+    "__version__",
+]

@@ -1,0 +1,441 @@
+"""The event loop's side of one session.
+
+The core makes a descriptor readable; the loop calls `Bridge`, which takes what waits, turns it into events, serves
+what the core asks for and lets senders in. Data waits in queues that are popped on the loop's thread only, so a
+cancelled await loses nothing.
+
+The loop holds the bridge (through ``add_reader``) and the bridge holds the core; neither holds the `Session` that
+the user holds, so that one can be collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import threading
+from asyncio import _get_running_loop
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from novasonic.audio import SAMPLE_BYTES
+from novasonic.config import Credentials
+from novasonic.events import (
+    AudioOutput,
+    Event,
+    Interrupted,
+    SessionEnded,
+    TokenCounts,
+    Transcript,
+    TurnEnded,
+    TurnStarted,
+    UnknownEvent,
+    Usage,
+)
+from novasonic.exceptions import ConcurrencyError, SessionClosedError
+from novasonic.transcript import TranscriptLog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import TypeAlias
+
+    from novasonic import _core
+    from novasonic.exceptions import NovaSonicError
+
+    CredentialsProvider: TypeAlias = Callable[[], Credentials | Awaitable[Credentials]]
+
+__all__ = ["Bridge", "event_from_row"]
+
+# One callback of the loop converts at most this many events, some 2 us each; as many may wait here for the reader.
+MAX_BATCH = 256
+
+# An orderly close is bounded in the core; only a core that hangs lets this much more time pass.
+CLOSE_MARGIN_SECONDS = 2.0
+
+# By the kinds of EVENT_FIELDS in src/bindings/event.rs.
+EVENT_CLASSES: tuple[Callable[..., Event], ...] = (
+    AudioOutput,
+    Transcript,
+    TurnStarted,
+    TurnEnded,
+    Interrupted,
+    Usage,
+    SessionEnded,
+    UnknownEvent,
+)
+_USAGE = EVENT_CLASSES.index(Usage)
+
+
+def event_from_row(row: tuple[Any, ...]) -> Event:
+    """Return the event for ``(kind, at, turn, raw_type, *fields)``."""
+    kind: int
+    kind, at, turn, raw_type, *fields = row
+    if kind == _USAGE:
+        delta, total, usd = fields
+        return Usage(TokenCounts(*delta), TokenCounts(*total), usd, at=at, turn=turn, raw_type=raw_type)
+    return EVENT_CLASSES[kind](*fields, at=at, turn=turn, raw_type=raw_type)
+
+
+class Bridge:
+    """Joins one core session to the loop that opened it. Not for other threads, `abandon` excepted."""
+
+    def __init__(self, core: _core.Session, *, input_rate: int, provider: CredentialsProvider | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.id = core.id
+        self.transcript = TranscriptLog()
+        self.ended: SessionEnded | None = None
+        self.provider_error: Exception | None = None
+        self._input_rate = input_rate
+        self._refused_chunks = 0
+        self._refused_bytes = 0
+        self._purged_audio_ms = 0
+        self._core: _core.Session | None = core
+        self._fd = core.fd
+        self._pid = os.getpid()
+        self._thread = threading.get_ident()
+        self._provider = provider
+        self._final_stats: dict[str, int] = {}
+        self._queue: deque[Event | Exception] = deque()
+        self._more_in_core = False
+        self._interrupted_turn = 0
+        self._closing = False
+        self._end_seen = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
+        self._senders: deque[tuple[asyncio.Future[None], bytes]] = deque()
+        self._last_ended_turn = 0
+        self._turn_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.loop.add_reader(self._fd, self._pump)
+
+    # The session's state, for the facade.
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the core is gone."""
+        return self._core is None
+
+    def core(self) -> _core.Session:
+        """Return the live core, on the right loop and thread.
+
+        Raises:
+            ConcurrencyError: Called from another loop or thread.
+            ForkError: Called in a child of the process that opened the session.
+            NovaSonicError: What ended the session, or SessionClosedError.
+        """
+        self.check_owner()
+        if self._core is None:
+            raise self.closed_error()
+        return self._core
+
+    def check_owner(self) -> None:
+        """Refuse another loop, another thread, another process."""
+        running = _get_running_loop()
+        # No running loop: plain code on the loop's own thread, between two runs of it.
+        if running is self.loop or (running is None and threading.get_ident() == self._thread):
+            return
+        if self._core is not None:
+            _ = self._core.id  # ForkError where that is the reason
+        raise ConcurrencyError(
+            "This session belongs to another event loop.",
+            code="wrong_loop",
+            cure="Use it in the loop that opened it; from another thread, through "
+            "asyncio.run_coroutine_threadsafe(..., loop).",
+        )
+
+    def closed_error(self) -> NovaSonicError:
+        """Return what a call after the end raises."""
+        if self.ended is not None and self.ended.error is not None:
+            return self.ended.error
+        return SessionClosedError(
+            "The session has ended.", code="session_closed", cure="Open a new one with NovaSonic.connect()."
+        )
+
+    def stats(self) -> dict[str, int]:
+        """Return the core's counters, with what waits and was purged on this side added."""
+        counters = dict(self._core.stats() if self._core is not None else self._final_stats)
+        counters["queued_output_ms"] += sum(_audio_ms(item) for item in self._queue)
+        counters["purged_audio_ms"] += self._purged_audio_ms
+        counters["refused_chunks"] += self._refused_chunks
+        counters["refused_audio_ms"] += self._refused_bytes * 1000 // (SAMPLE_BYTES * self._input_rate)
+        return counters
+
+    # Reading.
+
+    async def next_event(self) -> Event:
+        """Return the next event. Cancelling loses none.
+
+        Raises:
+            StopAsyncIteration: The session ended well and everything was read.
+            NovaSonicError: The session ended with this error and everything was read.
+            ConcurrencyError: Another task waits already.
+        """
+        self.check_owner()
+        if self._reader is not None:
+            raise second_reader_error()
+        while not self._queue:
+            if self.ended is not None:
+                if self.ended.error is not None:
+                    raise self.ended.error
+                raise StopAsyncIteration
+            if self._more_in_core:
+                # By way of the loop, not directly: a reader that never waits must not starve other tasks.
+                self._more_in_core = False
+                self.loop.call_soon(self._pump)
+            self._reader = self.loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        item = self._queue.popleft()
+        if isinstance(item, Exception):
+            raise item
+        if isinstance(item, TurnEnded) and item.turn is not None:
+            self._turn_over(item.turn)
+        return item
+
+    async def turn_ended(self, turn: int) -> None:
+        """Wait until the reader has taken ``TurnEnded(turn)``.
+
+        Raises:
+            NovaSonicError: The session ended before that.
+        """
+        self.check_owner()
+        if turn <= self._last_ended_turn:
+            return
+        if self._core is None:
+            raise self.closed_error()
+        waiter = self.loop.create_future()
+        entry = (turn, waiter)
+        self._turn_waiters.append(entry)
+        try:
+            await waiter
+        finally:
+            self._turn_waiters.remove(entry)
+
+    def _turn_over(self, turn: int) -> None:
+        self._last_ended_turn = max(self._last_ended_turn, turn)
+        for awaited, waiter in self._turn_waiters:
+            if awaited <= turn and not waiter.done():
+                waiter.set_result(None)
+
+    # Sending.
+
+    def try_send_audio(self, pcm: bytes) -> bool:
+        """Hand `pcm` to the core if it fits and nobody waits with earlier audio."""
+        core = self.core()
+        if self._senders:
+            self._refused_chunks += 1
+            self._refused_bytes += len(pcm)
+            return False
+        return core.try_send_audio(pcm)
+
+    async def send_audio(self, pcm: bytes) -> None:
+        """Hand `pcm` to the core, waiting in line for room. Cancelled, it was taken whole or not at all."""
+        core = self.core()
+        if not self._senders and core.send_audio_or_want_room(pcm):
+            return
+        waiter = self.loop.create_future()
+        self._senders.append((waiter, pcm))
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # The next in line may be smaller and fit already.
+            self._admit_senders()
+            raise
+
+    def _admit_senders(self) -> None:
+        while self._senders:
+            waiter, pcm = self._senders[0]
+            if not waiter.done():
+                try:
+                    if self._core is None:
+                        raise self.closed_error()  # noqa: TRY301 - one way for both kinds of end
+                    if not self._core.send_audio_or_want_room(pcm):
+                        return
+                except Exception as error:
+                    waiter.set_exception(error)
+                else:
+                    waiter.set_result(None)
+            self._senders.popleft()
+
+    def interrupt(self) -> None:
+        """Stop the running turn, and drop what of its audio waits here."""
+        self.core().interrupt()
+        self._purge(None)
+
+    # What the loop calls.
+
+    def _pump(self) -> None:
+        core = self._core
+        if core is None:
+            return
+        room = MAX_BATCH if self._closing else max(0, MAX_BATCH - len(self._queue))
+        rows, requests, self._more_in_core, interrupted = core.drain(room)
+        for row in rows:
+            self._receive(event_from_row(row))
+        # The event itself may still wait in the core behind a full queue here; its effect does not.
+        if interrupted is not None and interrupted > self._interrupted_turn:
+            self._interrupted_turn = interrupted
+            self._purge(interrupted)
+        for request_id, _kind in requests:
+            self.own(self._answer_credentials(request_id), f"novasonic-credentials-{request_id}")
+        self._admit_senders()
+        self._wake_reader()
+        if self._closing and self._more_in_core:
+            self.loop.call_soon(self._pump)
+
+    def _receive(self, event: Event) -> None:
+        self.transcript.add(event)
+        self._queue.append(event)
+        if isinstance(event, SessionEnded):
+            self._finish(event)
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done() and (self._queue or self.ended is not None):
+            self._reader.set_result(None)
+
+    def _purge(self, turn: int | None) -> None:
+        """Drop audio up to `turn` (None: all) that the reader has not taken yet."""
+        kept: deque[Event | Exception] = deque()
+        for item in self._queue:
+            if isinstance(item, AudioOutput) and (turn is None or (item.turn or 0) <= turn):
+                self._purged_audio_ms += _audio_ms(item)
+            else:
+                kept.append(item)
+        self._queue = kept
+
+    # What the core asks for.
+
+    async def _answer_credentials(self, request_id: int) -> None:
+        try:
+            credentials = await self._ask_provider()
+        except Exception as error:
+            self.provider_error = error
+            if self._core is not None:
+                # The class only: the text may hold what must not be shown. The exception itself is the cause.
+                self._core.answer_failed(request_id, f"the credentials callable raised {type(error).__name__}")
+            return
+        if self._core is not None:
+            self._core.answer_credentials(request_id, *credentials_row(credentials))
+
+    async def _ask_provider(self) -> Credentials:
+        provider = self._provider
+        if provider is None:
+            raise RuntimeError("nobody can give credentials")
+        if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(type(provider).__call__):
+            answer = provider()
+        else:
+            answer = await asyncio.to_thread(provider)
+        credentials = await answer if inspect.isawaitable(answer) else answer
+        if not isinstance(credentials, Credentials):
+            raise TypeError(f"expected novasonic.Credentials, got {type(credentials).__name__}")
+        return credentials
+
+    # Tasks and the end.
+
+    def own(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a task that ends with the session."""
+        task = self.loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def fail_reader(self, error: Exception) -> None:
+        """Let the reader raise `error` after what it has yet to read."""
+        self._queue.append(error)
+        self._wake_reader()
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Close in order, or by force after `timeout_seconds` and a margin. Idempotent."""
+        if self.loop.is_closed():
+            self._release()
+            return
+        self.check_owner()
+        if self._core is not None:
+            self._closing = True
+            self._core.close()
+            self._pump()
+            try:
+                async with asyncio.timeout(timeout_seconds + CLOSE_MARGIN_SECONDS):
+                    await self._end_seen.wait()
+            except TimeoutError:
+                self._core.abort()
+                self._receive(SessionEnded("closed", None, at=0.0, turn=None, raw_type="novasonic"))
+                self._wake_reader()
+        await self.reap()
+
+    async def reap(self) -> None:
+        """Wait for the session's own tasks, which its end has cancelled."""
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def dispose(self) -> None:
+        """Reset the stream and let go of everything, now."""
+        if self._core is not None:
+            self._core.abort()
+        self._release()
+
+    def abandon(self) -> bool:
+        """As `dispose`, from a finalizer: any thread, any moment. Returns whether there was anything to let go of."""
+        # In a forked child the loop's descriptors are the parent's: touching them would disturb it.
+        if self._core is None or self._pid != os.getpid():
+            return False
+        try:
+            # The loop must forget the descriptor before it is closed, and only its own thread may tell it so.
+            self.loop.call_soon_threadsafe(self.dispose)
+        except RuntimeError:  # the loop is closed, and with it the selector that watched
+            self._core = None
+        return True
+
+    def _finish(self, event: SessionEnded) -> None:
+        self.ended = event
+        if self._core is not None:
+            self._final_stats = self._core.stats()
+        for item in self._queue:
+            if isinstance(item, TurnEnded) and item.turn is not None:
+                self._turn_over(item.turn)
+        self._release()
+
+    def _release(self) -> None:
+        """Leave the loop, then drop the core, which resets a stream that still lives."""
+        if self._core is None:
+            return
+        if self.loop.is_closed():
+            self._core = None
+            return
+        # In this order: a closed number may belong to another session of this loop before it is forgotten.
+        self.loop.remove_reader(self._fd)
+        self._core = None
+        self._end_seen.set()
+        self._admit_senders()
+        for _turn, waiter in self._turn_waiters:
+            if not waiter.done():
+                waiter.set_exception(self.closed_error())
+        for task in self._tasks:
+            task.cancel()
+
+
+def credentials_row(credentials: Credentials) -> tuple[str, str, str | None, float | None]:
+    """Return `credentials` as the core takes them, the expiry in seconds since the epoch."""
+    expires_at = credentials.expires_at
+    return (
+        credentials.access_key_id,
+        credentials.secret_access_key,
+        credentials.session_token,
+        expires_at.timestamp() if expires_at is not None else None,
+    )
+
+
+def second_reader_error() -> ConcurrencyError:
+    """Return what a second reader raises."""
+    return ConcurrencyError(
+        "Another task reads this session already.",
+        code="second_reader",
+        cure="Let one task iterate and hand events on; to wait for the end of a turn use turn_ended().",
+    )
+
+
+def _audio_ms(item: Event | Exception) -> int:
+    return round(item.seconds * 1000) if isinstance(item, AudioOutput) else 0

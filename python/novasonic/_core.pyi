@@ -1,0 +1,69 @@
+# The Rust core. Documentation is on the facade: client.py and session.py.
+
+from collections.abc import Awaitable, Sequence
+from os import PathLike
+from typing import Any, Final, final
+
+__all__ = ["ERROR_CLASSES", "EVENT_FIELDS", "Client", "Session", "__version__"]
+
+__version__: Final[str]
+ERROR_CLASSES: Final[list[str]]
+EVENT_FIELDS: Final[list[tuple[str, list[str]]]]
+
+@final
+class Client:
+    def __new__(
+        cls,
+        *,
+        region: str | None,
+        profile: str | None,
+        credentials: tuple[str, str, str | None, float | None] | None,
+        ask_credentials: bool,
+        endpoint_url: str | None,
+        ca_bundle: str | PathLike[str] | None,
+        allow_insecure: bool,
+    ) -> Client: ...
+    def open(
+        self,
+        *,
+        model: str,
+        system: str | None,
+        voice: str,
+        input_rate: int,
+        output_rate: int,
+        turn_taking: str | None,
+        max_tokens: int | None,
+        top_p: float | None,
+        temperature: float | None,
+        history: Sequence[tuple[str, str]],
+        input_buffer: float,
+        output_buffer: float,
+        open_timeout: float,
+        close_timeout: float,
+    ) -> Session: ...
+
+@final
+class Session:
+    @property
+    def fd(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    def opened(self) -> Awaitable[Any]: ...
+    def drain(self, max_events: int) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]], bool, int | None]: ...
+    def try_send_audio(self, pcm: bytes) -> bool: ...
+    def send_audio_or_want_room(self, pcm: bytes) -> bool: ...
+    def send_text(self, text: str) -> None: ...
+    def mute(self, muted: bool) -> None: ...
+    def interrupt(self) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def answer_credentials(
+        self,
+        request_id: int,
+        access_key_id: str,
+        secret_access_key: str,
+        session_token: str | None,
+        expires_at: float | None,
+    ) -> None: ...
+    def answer_failed(self, request_id: int, reason: str) -> None: ...
+    def stats(self) -> dict[str, int]: ...

@@ -1,0 +1,260 @@
+"""The way in: a configured client, and the sessions it opens."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Literal
+
+from novasonic import _core
+from novasonic._bridge import Bridge, credentials_row
+from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Message, Timeouts
+from novasonic.exceptions import ConfigError
+from novasonic.session import Session
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Generator, Iterable
+    from types import TracebackType
+
+    from novasonic._bridge import CredentialsProvider
+
+__all__ = ["Connecting", "NovaSonic"]
+
+_RATES = (8_000, 16_000, 24_000)
+_TURN_TAKING = ("high", "medium", "low")
+
+
+class NovaSonic:
+    """Opens conversations with Amazon Nova Sonic.
+
+    Costs nothing until the first `connect`. One client may serve several event loops and threads; its sessions share
+    connections. It does not survive a fork: create it in the process that uses it.
+
+    Args:
+        region: AWS region; None: as every AWS tool finds it.
+        profile: Profile of the AWS configuration files; None: as every AWS tool finds it.
+        credentials: None: the default chain of AWS. `Credentials`: these. A callable, sync or async, without
+            arguments: asked whenever credentials are needed; a sync one runs in a thread.
+        endpoint_url: Another address of the service: an emulator, a VPC endpoint. Also from
+            ``AWS_ENDPOINT_URL_BEDROCK_RUNTIME``. ``http://`` is for loopback addresses.
+        ca_bundle: PEM file of certificate authorities to trust instead of the system's. Also from ``AWS_CA_BUNDLE``.
+        allow_insecure: Allow ``http://`` to other hosts.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        CertificateError: The CA bundle cannot be read or holds no certificate.
+    """
+
+    __slots__ = ("_core", "_provider", "_shown")
+
+    def __init__(
+        self,
+        *,
+        region: str | None = None,
+        profile: str | None = None,
+        credentials: Credentials | CredentialsProvider | None = None,
+        endpoint_url: str | None = None,
+        ca_bundle: str | os.PathLike[str] | None = None,
+        allow_insecure: bool = False,
+    ) -> None:
+        given = credentials if isinstance(credentials, Credentials) else None
+        self._provider: CredentialsProvider | None = None
+        if credentials is not None and not isinstance(credentials, Credentials):
+            if not callable(credentials):
+                raise ConfigError(
+                    f"credentials is a {type(credentials).__name__}.",
+                    code="invalid_credentials",
+                    cure="Give novasonic.Credentials(...), a callable that returns one, or None.",
+                )
+            self._provider = credentials
+        for name, value in (("region", region), ("profile", profile), ("endpoint_url", endpoint_url)):
+            _require_text(name, value, optional=True)
+        self._core = _core.Client(
+            region=region,
+            profile=profile,
+            credentials=None if given is None else credentials_row(given),
+            ask_credentials=self._provider is not None,
+            endpoint_url=endpoint_url,
+            ca_bundle=ca_bundle,
+            allow_insecure=allow_insecure,
+        )
+        self._shown = f"region={region!r}, endpoint_url={endpoint_url!r}"
+
+    def __repr__(self) -> str:
+        return f"<novasonic.NovaSonic {self._shown}>"
+
+    def connect(
+        self,
+        *,
+        model: str = NOVA_2_SONIC,
+        system: str | None = None,
+        voice: str = "tiffany",
+        input_rate: int = 16_000,
+        output_rate: int = 24_000,
+        turn_taking: Literal["high", "medium", "low"] | None = None,
+        max_tokens: int | None = None,
+        top_p: float | None = None,
+        temperature: float | None = None,
+        history: Iterable[Message] = (),
+        buffers: Buffers | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Connecting:
+        """Open a session: ``async with client.connect(...) as session``, or ``session = await client.connect(...)``.
+
+        Whoever awaits it owns the session and calls ``await session.aclose()``. Opening ends with the service's
+        response headers, bounded by ``Timeouts.open``. Cancelling it closes the stream that opens meanwhile.
+
+        Args:
+            model: Model id.
+            system: System prompt.
+            voice: Voice id.
+            input_rate: Rate of the user's audio: 8000, 16000 or 24000 Hz.
+            output_rate: Rate of the assistant's audio: 8000, 16000 or 24000 Hz.
+            turn_taking: How short a pause ends the user's turn: ``high`` (1.5 s), ``medium`` (1.75 s), ``low``
+                (2 s, AWS Nova 2 user guide, "Turn taking"); None: the service's default.
+            max_tokens: Bound on one reply; None: the service's default.
+            top_p: Nucleus sampling, 0 to 1; None: the service's default.
+            temperature: Randomness, 0 to 1; None: the service's default.
+            history: An earlier conversation, which begins with a message of the user.
+            buffers: How much audio may wait.
+            timeouts: Bounds on waiting.
+
+        Raises:
+            ConfigError: A setting is wrong; at once, the rest when it is opened.
+            CredentialsError: No credentials, or the callable failed (its exception is the cause).
+            AccessDeniedError: The service refused them.
+            CertificateError: The service's certificate is not trusted.
+            ConnectError: No connection.
+            OperationTimeout: ``Timeouts.open`` ran out.
+            ThrottledError: Too many streams or requests.
+            ValidationError: The service refused the request.
+            ServiceError: The service failed.
+            StreamLostError: The stream broke while it opened.
+            ForkError: The client was made before a fork.
+        """
+        _require_text("model", model)
+        _require_text("voice", voice)
+        _require_text("system", system, optional=True)
+        _require_rate("input_rate", input_rate)
+        _require_rate("output_rate", output_rate)
+        if turn_taking is not None and turn_taking not in _TURN_TAKING:
+            raise ConfigError(
+                f"turn_taking is {turn_taking!r}.",
+                code="invalid_turn_taking",
+                cure='Use "high", "medium", "low" or None.',
+            )
+        _require_count("max_tokens", max_tokens)
+        _require_share("top_p", top_p)
+        _require_share("temperature", temperature)
+        buffers = buffers or Buffers()
+        timeouts = timeouts or Timeouts()
+        settings = {
+            "model": model,
+            "system": system,
+            "voice": voice,
+            "input_rate": int(input_rate),
+            "output_rate": int(output_rate),
+            "turn_taking": turn_taking,
+            "max_tokens": max_tokens,
+            "top_p": top_p,
+            "temperature": temperature,
+            "history": _history_rows(history),
+            "input_buffer": buffers.input,
+            "output_buffer": buffers.output,
+            "open_timeout": timeouts.open,
+            "close_timeout": timeouts.close,
+        }
+        return Connecting(self._core, self._provider, settings)
+
+
+class Connecting(AbstractAsyncContextManager[Session]):
+    """A session to be opened: await it, or enter it."""
+
+    __slots__ = ("_client", "_provider", "_session", "_settings")
+
+    def __init__(self, client: _core.Client, provider: CredentialsProvider | None, settings: dict[str, Any]) -> None:
+        self._client = client
+        self._provider = provider
+        self._settings = settings
+        self._session: Session | None = None
+
+    def __await__(self) -> Generator[Any, None, Session]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._open()
+        return self._session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        try:
+            await session.aclose()
+        except Exception:
+            # What the body raised says more than what its cleaning up met.
+            if error is None:
+                raise
+
+    async def _open(self) -> Session:
+        core = self._client.open(**self._settings)
+        bridge = Bridge(core, input_rate=self._settings["input_rate"], provider=self._provider)
+        opened = False
+        try:
+            failure = await core.opened()
+            opened = failure is None
+        finally:
+            if not opened:
+                # Cancelled too: the stream that opens meanwhile is reset.
+                bridge.dispose()
+                await bridge.reap()
+        if failure is not None:
+            raise failure from bridge.provider_error
+        return Session(bridge, input_rate=self._settings["input_rate"], close_timeout=self._settings["close_timeout"])
+
+
+def _require_text(name: str, value: object, *, optional: bool = False) -> None:
+    if value is None and optional:
+        return
+    if not isinstance(value, str) or not value.strip():
+        shown = type(value).__name__ if not isinstance(value, str) else "empty"
+        raise ConfigError(f"{name} must be a non-empty string; it is {shown}.", code=f"invalid_{name}")
+
+
+def _require_rate(name: str, hz: object) -> None:
+    if hz not in _RATES:
+        raise ConfigError(f"{name} is {hz!r}.", code="sample_rate", cure="The service takes 8000, 16000 and 24000 Hz.")
+
+
+def _require_count(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**32:
+        raise ConfigError(f"{name} is {value!r}.", code=f"invalid_{name}", cure="Give a whole number above 0, or None.")
+
+
+def _require_share(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ConfigError(f"{name} is {value!r}.", code=f"invalid_{name}", cure="Give a number from 0 to 1, or None.")
+
+
+def _history_rows(history: Iterable[Message]) -> list[tuple[str, str]]:
+    messages = list(history)
+    for message in messages:
+        if not isinstance(message, Message):
+            raise ConfigError(
+                f"history holds a {type(message).__name__}.",
+                code="invalid_history",
+                cure='Give novasonic.Message("user" or "assistant", text).',
+            )
+    if messages and messages[0].role != "user":
+        raise ConfigError(
+            "history begins with a message of the assistant, which the service refuses.",
+            code="invalid_history",
+            cure="Begin it with a message of the user.",
+        )
+    return [(message.role, message.text) for message in messages]

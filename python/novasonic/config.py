@@ -1,0 +1,148 @@
+"""What a client and a session are opened with. Times are seconds, rates Hz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Final, Literal
+
+from novasonic.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import NoReturn
+
+__all__ = ["NOVA_2_5_SONIC", "NOVA_2_SONIC", "Buffers", "Credentials", "Message", "Timeouts"]
+
+NOVA_2_SONIC: Final = "amazon.nova-2-sonic-v1:0"
+"""Amazon Nova 2 Sonic."""
+
+NOVA_2_5_SONIC: Final = "amazon.nova-2-5-sonic"
+"""Amazon Nova 2.5 Sonic; its id has no version suffix."""
+
+_SHOWN_CHARACTERS = 4
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """AWS keys.
+
+    They refuse to be pickled or copied, and their repr shows four characters of the key id and nothing else.
+
+    Args:
+        access_key_id: The public half.
+        secret_access_key: The secret half.
+        session_token: For temporary credentials.
+        expires_at: When temporary credentials end (timezone-aware); a callable is asked again before that.
+
+    Raises:
+        ConfigError: ``code="invalid_credentials"``: a part is empty or not a string, or ``expires_at`` has no
+            timezone.
+    """
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+    expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("access_key_id", "secret_access_key", "session_token"):
+            value = getattr(self, name)
+            if name == "session_token" and value is None:
+                continue
+            if not isinstance(value, str) or not value.strip():
+                raise ConfigError(f"Credentials.{name} must be a non-empty string.", code="invalid_credentials")
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise ConfigError(
+                "Credentials.expires_at has no timezone.",
+                code="invalid_credentials",
+                cure="Give an aware datetime, for instance datetime.now(UTC) + timedelta(hours=1).",
+            )
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.access_key_id[:_SHOWN_CHARACTERS]}...)"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        # pickle, copy.copy and copy.deepcopy all come through here.
+        raise TypeError("Credentials do not pickle or copy: secrets stay where they were given.")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of an earlier conversation.
+
+    Args:
+        role: Who said it.
+        text: What was said.
+
+    Raises:
+        ConfigError: ``code="invalid_history"``: another role, or no text.
+    """
+
+    role: Literal["user", "assistant"]
+    text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.role not in ("user", "assistant"):
+            raise ConfigError(
+                f"Message.role is {self.role!r}.",
+                code="invalid_history",
+                cure='Use "user" or "assistant"; instructions go into connect(system=...).',
+            )
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise ConfigError("Message.text must be a non-empty string.", code="invalid_history")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """How much audio may wait, in seconds of its own duration.
+
+    Args:
+        input: The user's audio not yet sent. When full, ``try_send_audio`` takes nothing and ``send_audio`` waits.
+        output: The assistant's audio not yet read. When full, the session stops reading its own stream; the default
+            is longer than any reply.
+
+    Raises:
+        ConfigError: ``code="invalid_buffers"``: not a positive number.
+    """
+
+    input: float = 30.0
+    output: float = 120.0
+
+    def __post_init__(self) -> None:
+        _require_positive_seconds(self, ("input", "output"), "invalid_buffers")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Bounds on waiting, in seconds.
+
+    Args:
+        open: From ``connect`` to the service's response headers, credentials and TLS included.
+        close: How long an orderly close may take before the stream is reset.
+
+    Raises:
+        ConfigError: ``code="invalid_timeouts"``: not a positive number.
+    """
+
+    open: float = 15.0
+    close: float = 5.0
+
+    def __post_init__(self) -> None:
+        _require_positive_seconds(self, ("open", "close"), "invalid_timeouts")
+
+
+# A day: anything above is a unit mistaken (milliseconds for seconds).
+_MAX_SECONDS = 86_400.0
+
+
+def _require_positive_seconds(settings: object, names: tuple[str, ...], code: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not isfinite(value) or not 0 < value <= _MAX_SECONDS:
+            raise ConfigError(
+                f"{type(settings).__name__}.{name} is {value!r}.",
+                code=code,
+                cure="Give seconds: a number above 0 and at most 86400.",
+            )

@@ -1,0 +1,158 @@
+"""What a session tells its reader.
+
+Events are frozen. Their reprs show sizes instead of what was said, so that they may be logged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from novasonic.exceptions import NovaSonicError
+
+__all__ = [
+    "AudioOutput",
+    "Event",
+    "Interrupted",
+    "SessionEnded",
+    "TokenCounts",
+    "Transcript",
+    "TurnEnded",
+    "TurnStarted",
+    "UnknownEvent",
+    "Usage",
+]
+
+# Twin of src/conversation/event.rs, carried by src/bindings/event.rs; tests/test_twins.py compares the fields.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events.
+
+    Attributes:
+        at: Seconds since the conversation opened, stamped when the event was received.
+        turn: Number of the turn, from 1 over the conversation; None outside a turn.
+        raw_type: Name of the service's event behind it, or ``novasonic`` where it is our own.
+    """
+
+    at: float
+    turn: int | None
+    raw_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioOutput(Event):
+    """A piece of the assistant's voice. Comes faster than real time.
+
+    Attributes:
+        pcm: PCM16LE mono.
+        rate: Samples a second (Hz).
+    """
+
+    pcm: bytes = field(repr=False)
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """How long the piece plays."""
+        return len(self.pcm) / (2 * self.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript(Event):
+    """One sentence of either side.
+
+    A final text replaces the planned one of the same turn, role and segment. It may come after ``TurnEnded``, even
+    after the next ``TurnStarted``, and now and then not at all.
+
+    Attributes:
+        role: Who said it.
+        text: What was said.
+        final: False: what the assistant plans to say. True: what was said; after a barge-in only as far as it was.
+        segment: Number of the sentence within its turn and role.
+    """
+
+    role: Literal["user", "assistant"]
+    text: str = field(repr=False)
+    final: bool
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted(Event):
+    """A turn began; precedes all audio of that turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded(Event):
+    """The turn is over: its audio is complete, or was cut short.
+
+    Attributes:
+        interrupted: Whether the user or the program spoke into it.
+    """
+
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(Event):
+    """Stop playing this turn now: no audio of it follows.
+
+    Attributes:
+        source: ``model`` where the user spoke into the answer, ``client`` after ``Session.interrupt()``.
+    """
+
+    source: Literal["model", "client"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens by kind and direction."""
+
+    speech_in: int
+    text_in: int
+    speech_out: int
+    text_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage(Event):
+    """What the conversation cost.
+
+    Attributes:
+        delta: Since the last ``Usage``.
+        total: Of the whole conversation.
+        usd: Of the whole conversation, at the list price of Nova 2 Sonic.
+    """
+
+    delta: TokenCounts
+    total: TokenCounts
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """The last event of every session.
+
+    Attributes:
+        reason: ``closed`` by us, ``limit`` of the service reached, ended by the ``server``, or an ``error``.
+        error: What iteration raises next, or None where it just stops.
+    """
+
+    reason: Literal["closed", "limit", "server", "error"]
+    error: NovaSonicError | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent(Event):
+    """An event of the service that this version does not know.
+
+    Attributes:
+        name: Its name on the wire.
+        raw: Its whole JSON.
+    """
+
+    name: str
+    raw: str = field(repr=False)
