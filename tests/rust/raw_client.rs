@@ -1,0 +1,366 @@
+//! A client of the wire and nothing more: HTTP/2 by hand, so that a test sees every frame, reset and header.
+//!
+//! Signed by AWS's own signer (aws-sigv4) and framed by AWS's own codec, the witnesses of the emulator's.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::{
+    event_stream::{sign_empty_message, sign_message},
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4::SigningParams,
+};
+use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder, write_message_to};
+use aws_smithy_runtime_api::client::identity::Identity;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::{Bytes, BytesMut};
+use h2::{
+    RecvStream, SendStream,
+    client::{ResponseFuture, SendRequest},
+};
+use http::{Request, Response};
+use novasonic::emulator::{Emulator, Settings};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
+
+pub(crate) const PATH: &str = "/model/amazon.nova-2-sonic-v1%3A0/invoke-with-bidirectional-stream";
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// One connection.
+pub(crate) struct Connection {
+    requests: SendRequest<Bytes>,
+    authority: String,
+    scheme: &'static str,
+    /// What became of it, once it has ended.
+    pub(crate) ended: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Connection {
+    pub(crate) async fn cleartext(emulator: &Emulator) -> Self {
+        let address = emulator.http_addr();
+        let socket = TcpStream::connect(address).await.unwrap();
+        Self::over(socket, address.to_string(), "http").await
+    }
+
+    pub(crate) async fn tls(emulator: &Emulator, name: &str) -> std::io::Result<Self> {
+        let address = emulator.https_addr();
+        let socket = tls_socket(address, emulator.ca_pem(), name).await?;
+        Ok(Self::over(socket, format!("{name}:{}", address.port()), "https").await)
+    }
+
+    async fn over<S>(socket: S, authority: String, scheme: &'static str) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (requests, connection) = h2::client::handshake(socket).await.unwrap();
+        let ended = tokio::spawn(connection);
+        Self { requests, authority, scheme, ended }
+    }
+
+    /// Names another host in :authority than the one connected to.
+    pub(crate) fn with_authority(mut self, authority: &str) -> Self {
+        self.authority = authority.to_owned();
+        self
+    }
+
+    pub(crate) fn request(&self) -> Request<()> {
+        Request::post(format!("{}://{}{PATH}", self.scheme, self.authority))
+            .header("content-type", "application/vnd.amazon.eventstream")
+            .body(())
+            .unwrap()
+    }
+
+    /// Opens a stream as `signer` signs it.
+    pub(crate) async fn open(&self, signer: Option<Signer>) -> Stream {
+        let mut request = self.request();
+        let mut signer = signer;
+        if let Some(signer) = &mut signer {
+            signer.sign_request(&mut request);
+        }
+        self.send(request, signer).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<()>, signer: Option<Signer>) -> Stream {
+        let mut requests = self.requests.clone().ready().await.unwrap();
+        let (response, sending) = requests.send_request(request, false).unwrap();
+        Stream { sending, response: Some(response), body: None, decoder: MessageFrameDecoder::new(), received: BytesMut::new(), signer }
+    }
+}
+
+pub(crate) async fn tls_socket(
+    address: SocketAddr,
+    ca_pem: &str,
+    name: &str,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let socket = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await
+}
+
+/// Signs as the AWS SDK for Rust does.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    identity: Identity,
+    region: String,
+    pub(crate) time: SystemTime,
+    prior: String,
+}
+
+impl Signer {
+    pub(crate) fn new() -> Self {
+        let settings = Settings::default();
+        Self::with_keys(&settings.access_key_id, &settings.secret_access_key, None)
+    }
+
+    pub(crate) fn with_keys(id: &str, secret: &str, token: Option<&str>) -> Self {
+        let credentials = Credentials::new(id, secret, token.map(Into::into), None, "test");
+        Self {
+            identity: credentials.into(),
+            region: "us-east-1".into(),
+            time: SystemTime::now(),
+            prior: String::new(),
+        }
+    }
+
+    pub(crate) fn in_region(mut self, region: &str) -> Self {
+        self.region = region.to_owned();
+        self
+    }
+
+    fn params<S: Default>(&self, settings: S) -> SigningParams<'_, S> {
+        SigningParams::builder()
+            .identity(&self.identity)
+            .region(&self.region)
+            .name("bedrock")
+            .time(self.time)
+            .settings(settings)
+            .build()
+            .unwrap()
+    }
+
+    pub(crate) fn sign_request(&mut self, request: &mut Request<()>) {
+        let uri = request.uri().to_string();
+        let headers: Vec<(String, String)> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let signable = SignableRequest::new("POST", &uri, headers, SignableBody::empty()).unwrap();
+        let params = self.params(SigningSettings::default()).into();
+        let (instructions, signature) = sign(signable, &params).unwrap().into_parts();
+        instructions.apply_to_request_http1x(request);
+        self.prior = signature;
+    }
+
+    fn sign_event(&mut self, inner: &Message) -> Message {
+        let (message, signature) = sign_message(inner, &self.prior, &self.params(())).unwrap().into_parts();
+        self.prior = signature;
+        message
+    }
+
+    fn sign_end(&mut self) -> Message {
+        let (message, signature) = sign_empty_message(&self.prior, &self.params(())).unwrap().into_parts();
+        self.prior = signature;
+        message
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Event(Value),
+    Exception { name: String, message: String },
+    End,
+    Failed(h2::Error),
+}
+
+impl Received {
+    pub(crate) fn event(self, name: &str) -> Value {
+        match self {
+            Self::Event(mut event) if event["event"].get(name).is_some() => event["event"][name].take(),
+            other => panic!("expected {name}, got {other:?}"),
+        }
+    }
+}
+
+pub(crate) struct Stream {
+    pub(crate) sending: SendStream<Bytes>,
+    response: Option<ResponseFuture>,
+    body: Option<RecvStream>,
+    decoder: MessageFrameDecoder,
+    received: BytesMut,
+    signer: Option<Signer>,
+}
+
+impl Stream {
+    pub(crate) fn event(&mut self, event: &Value) {
+        let bytes = self.encode(event);
+        self.bytes(bytes);
+    }
+
+    /// One event as it goes on the wire.
+    pub(crate) fn encode(&mut self, event: &Value) -> Bytes {
+        let payload = json!({ "bytes": STANDARD.encode(event.to_string()) }).to_string();
+        let string = |name: &'static str, value: &'static str| Header::new(name, HeaderValue::String(value.into()));
+        let inner = Message::new(payload)
+            .add_header(string(":message-type", "event"))
+            .add_header(string(":event-type", "chunk"))
+            .add_header(string(":content-type", "application/json"));
+        let outer = self.signer.as_mut().map_or(inner.clone(), |signer| signer.sign_event(&inner));
+        encode(&outer)
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: impl Into<Bytes>) {
+        self.sending.send_data(bytes.into(), false).unwrap();
+    }
+
+    pub(crate) fn signer(&mut self) -> &mut Signer {
+        self.signer.as_mut().unwrap()
+    }
+
+    /// sessionStart, promptStart and an open AUDIO block.
+    pub(crate) fn begin(&mut self) {
+        for event in opening() {
+            self.event(&event);
+        }
+    }
+
+    pub(crate) fn audio(&mut self, pcm: &[u8]) {
+        self.event(&audio_input(pcm));
+    }
+
+    /// Every block closed, sessionEnd, the signed empty message, END_STREAM.
+    pub(crate) fn finish(&mut self) {
+        for event in closing() {
+            self.event(&event);
+        }
+        if let Some(signer) = &mut self.signer {
+            let end = encode(&signer.sign_end());
+            self.bytes(end);
+        }
+        self.end_stream();
+    }
+
+    pub(crate) fn end_stream(&mut self) {
+        self.sending.send_data(Bytes::new(), true).unwrap();
+    }
+
+    /// The head of the response; its body is then read by [`Self::next`].
+    pub(crate) async fn head(&mut self) -> Result<Response<()>, h2::Error> {
+        let response = timeout(LIMIT, self.response.take().expect("asked once")).await.expect("response headers")?;
+        let (parts, body) = response.into_parts();
+        self.body = Some(body);
+        Ok(Response::from_parts(parts, ()))
+    }
+
+    /// The body of an error.
+    pub(crate) async fn error_body(&mut self) -> Value {
+        let mut all = BytesMut::new();
+        while let Some(data) = self.body.as_mut().unwrap().data().await {
+            all.extend_from_slice(&data.unwrap());
+        }
+        serde_json::from_slice(&all).unwrap()
+    }
+
+    pub(crate) async fn next(&mut self) -> Received {
+        timeout(LIMIT, self.read()).await.expect("something from the emulator")
+    }
+
+    async fn read(&mut self) -> Received {
+        if self.body.is_none() {
+            match self.head().await {
+                Ok(head) => assert_eq!(head.status(), 200),
+                Err(error) => return Received::Failed(error),
+            }
+        }
+        loop {
+            if let DecodedFrame::Complete(message) = self.decoder.decode_frame(&mut self.received).unwrap() {
+                return decode(&message);
+            }
+            let body = self.body.as_mut().unwrap();
+            match body.data().await {
+                Some(Ok(data)) => {
+                    body.flow_control().release_capacity(data.len()).unwrap();
+                    self.received.extend_from_slice(&data);
+                }
+                Some(Err(error)) => return Received::Failed(error),
+                None => {
+                    assert!(self.received.is_empty(), "the stream ended inside a message");
+                    return Received::End;
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn encode(message: &Message) -> Bytes {
+    let mut bytes = Vec::new();
+    write_message_to(message, &mut bytes).unwrap();
+    bytes.into()
+}
+
+fn decode(message: &Message) -> Received {
+    let header = |name: &str| {
+        let found = message.headers().iter().find(|header| header.name().as_str() == name);
+        found.map(|header| header.value().as_string().unwrap().as_str().to_owned())
+    };
+    let payload: Value = serde_json::from_slice(message.payload()).unwrap();
+    match header(":message-type").as_deref() {
+        Some("event") => {
+            assert_eq!(header(":event-type").as_deref(), Some("chunk"));
+            let event = STANDARD.decode(payload["bytes"].as_str().unwrap()).unwrap();
+            Received::Event(serde_json::from_slice(&event).unwrap())
+        }
+        Some("exception") => Received::Exception {
+            name: header(":exception-type").unwrap(),
+            message: payload["message"].as_str().unwrap().to_owned(),
+        },
+        other => panic!("message type {other:?}"),
+    }
+}
+
+pub(crate) fn opening() -> [Value; 3] {
+    let audio = json!({"mediaType": "audio/lpcm", "sampleRateHertz": 16000, "sampleSizeBits": 16, "channelCount": 1,
+                       "audioType": "SPEECH", "encoding": "base64"});
+    let mut voice = audio.clone();
+    voice["voiceId"] = json!("tiffany");
+    [
+        json!({"event": {"sessionStart": {"inferenceConfiguration": {"maxTokens": 1024}}}}),
+        json!({"event": {"promptStart": {"promptName": "p", "textOutputConfiguration": {"mediaType": "text/plain"},
+                                         "audioOutputConfiguration": voice}}}),
+        json!({"event": {"contentStart": {"promptName": "p", "contentName": "a", "type": "AUDIO", "interactive": true,
+                                          "role": "USER", "audioInputConfiguration": audio}}}),
+    ]
+}
+
+pub(crate) fn audio_input(pcm: &[u8]) -> Value {
+    json!({"event": {"audioInput": {"promptName": "p", "contentName": "a", "content": STANDARD.encode(pcm)}}})
+}
+
+pub(crate) fn closing() -> [Value; 3] {
+    [
+        json!({"event": {"contentEnd": {"promptName": "p", "contentName": "a"}}}),
+        json!({"event": {"promptEnd": {"promptName": "p"}}}),
+        json!({"event": {"sessionEnd": {}}}),
+    ]
+}
