@@ -1,4 +1,8 @@
-//! PCM16 arithmetic shared by both sides of the wire: lengths, levels, tones, WAV.
+//! PCM16 arithmetic shared by both sides of the wire: lengths, levels, tones, WAV, other rates.
+
+mod resample;
+
+pub use resample::resample;
 
 /// Bytes in one sample of PCM16 mono.
 pub const SAMPLE_BYTES: usize = 2;
