@@ -1,1 +1,79 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
+use super::{Lane, LaneCredentials};
+use crate::{
+    error::ErrorKind,
+    session::{Answer, RequestKind, signal::Signal},
+    transport::{AskCredentials, Credentials},
+};
+
+fn lane() -> (Arc<Lane>, Arc<AtomicUsize>) {
+    let rings = Arc::new(AtomicUsize::new(0));
+    let counted = rings.clone();
+    let signal = Signal::new(Arc::new(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    }));
+    (Arc::new(Lane::new(Arc::new(signal))), rings)
+}
+
+fn credentials() -> Credentials {
+    Credentials {
+        access_key_id: "AKIAEXAMPLE".into(),
+        secret_access_key: "secret".into(),
+        session_token: None,
+        expires_at: None,
+    }
+}
+
+fn requested(lane: &Lane) -> Vec<u64> {
+    let mut requests = Vec::new();
+    lane.drain(&mut requests);
+    assert!(requests.iter().all(|request| request.kind == RequestKind::Credentials));
+    requests.iter().map(|request| request.id).collect()
+}
+
+#[tokio::test]
+async fn each_asker_gets_its_own_answer() {
+    let (lane, rings) = lane();
+    let ask = LaneCredentials(lane.clone());
+    let (first, second) = (tokio::spawn(ask.ask()), tokio::spawn(ask.ask()));
+    tokio::task::yield_now().await;
+    assert_eq!(rings.load(Ordering::SeqCst), 2, "a request is told even where one waits");
+    let ids = requested(&lane);
+    assert_eq!(ids.len(), 2);
+    assert_eq!(requested(&lane), [0; 0], "a request is handed over once");
+
+    lane.answer(999, Answer::Failed("nobody asked".into()));
+    lane.answer(ids[1], Answer::Failed("KeyError: 'profile'".into()));
+    lane.answer(ids[0], Answer::Credentials(credentials()));
+    lane.answer(ids[0], Answer::Failed("twice".into()));
+    assert_eq!(first.await.unwrap().unwrap().access_key_id, "AKIAEXAMPLE");
+    let error = second.await.unwrap().err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Credentials);
+    assert!(error.message.contains("KeyError: 'profile'"), "{error}");
+}
+
+#[tokio::test]
+async fn an_asker_that_gives_up_takes_its_request_back() {
+    let (lane, _) = lane();
+    let asker = tokio::spawn(LaneCredentials(lane.clone()).ask());
+    tokio::task::yield_now().await;
+    asker.abort();
+    assert!(asker.await.is_err());
+    assert_eq!(requested(&lane), [0; 0]);
+    assert!(lane.lock().waiting.is_empty());
+}
+
+#[tokio::test]
+async fn the_end_fails_whoever_waits_or_comes_later() {
+    let (lane, rings) = lane();
+    let asker = tokio::spawn(LaneCredentials(lane.clone()).ask());
+    tokio::task::yield_now().await;
+    lane.end();
+    assert_eq!(asker.await.unwrap().err().unwrap().kind, ErrorKind::Credentials);
+    assert_eq!(LaneCredentials(lane.clone()).ask().await.err().unwrap().kind, ErrorKind::Credentials);
+    assert_eq!((requested(&lane).len(), rings.load(Ordering::SeqCst)), (0, 1));
+}
