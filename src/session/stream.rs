@@ -24,6 +24,8 @@ pub(super) struct Stream {
     /// Encoded and legal, in order, not yet taken by the transport.
     outgoing: VecDeque<Outgoing>,
     machine: OrderMachine,
+    /// Kept beyond the downlink, for the error that ends it.
+    request_id: Option<String>,
     last_audio: Option<Duration>,
 }
 
@@ -87,6 +89,7 @@ impl Stream {
             uplink: Uplink::Open(parts.uplink),
             outgoing: VecDeque::new(),
             machine,
+            request_id: None,
             last_audio: None,
         };
         stream.queue(&opening, Sent::Other);
@@ -120,10 +123,7 @@ impl Stream {
     }
 
     pub(super) fn request_id(&self) -> Option<&str> {
-        match &self.downlink {
-            Receiving::Events(downlink) => downlink.request_id(),
-            _ => None,
-        }
+        self.request_id.as_deref()
     }
 
     fn step(&mut self, step: Step, sent: Sent) -> Result<()> {
@@ -147,16 +147,22 @@ impl Stream {
     /// Writes and reads, whichever comes first; a blocked uplink does not hold up reading, nor the other way round.
     /// Cancel-safe. With `may_read` false it leaves events to the transport.
     pub(super) async fn next(&mut self, may_read: bool) -> Progress {
-        let Self { uplink, outgoing, downlink, .. } = self;
-        let written = tokio::select! {
+        let Self { uplink, outgoing, downlink, request_id, .. } = self;
+        let progress = tokio::select! {
             written = write(uplink, outgoing) => written,
-            progress = downlink.read(may_read) => return progress,
+            read = downlink.read(may_read) => read,
         };
-        if matches!(written, Progress::UplinkLost) {
-            *uplink = Uplink::Lost;
-            outgoing.clear();
+        match (&progress, downlink) {
+            (Progress::UplinkLost, _) => {
+                *uplink = Uplink::Lost;
+                outgoing.clear();
+            }
+            (Progress::Opened, Receiving::Events(downlink)) => {
+                *request_id = downlink.request_id().map(str::to_owned);
+            }
+            _ => {}
         }
-        written
+        progress
     }
 }
 

@@ -94,7 +94,14 @@ impl Connection {
     pub(crate) async fn send(&self, request: Request<()>, signer: Option<Signer>) -> Stream {
         let mut requests = self.requests.clone().ready().await.unwrap();
         let (response, sending) = requests.send_request(request, false).unwrap();
-        Stream { sending, response: Some(response), body: None, decoder: MessageFrameDecoder::new(), received: BytesMut::new(), signer }
+        Stream {
+            sending,
+            response: Some(response),
+            body: None,
+            decoder: MessageFrameDecoder::new(),
+            received: BytesMut::new(),
+            signer,
+        }
     }
 }
 
@@ -133,12 +140,7 @@ impl Signer {
 
     pub(crate) fn with_keys(id: &str, secret: &str, token: Option<&str>) -> Self {
         let credentials = Credentials::new(id, secret, token.map(Into::into), None, "test");
-        Self {
-            identity: credentials.into(),
-            region: "us-east-1".into(),
-            time: SystemTime::now(),
-            prior: String::new(),
-        }
+        Self { identity: credentials.into(), region: "us-east-1".into(), time: SystemTime::now(), prior: String::new() }
     }
 
     pub(crate) fn in_region(mut self, region: &str) -> Self {
