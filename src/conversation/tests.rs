@@ -46,12 +46,12 @@ impl Tape {
     }
 
     fn interrupts(mut self) -> Self {
-        self.does(|conversation, now, out| conversation.interrupt(now, out));
+        self.does(Conversation::interrupt);
         self
     }
 
     fn loses_its_stream(mut self) -> Self {
-        self.does(|conversation, now, out| conversation.on_stream_end(now, out));
+        self.does(Conversation::on_stream_end);
         self
     }
 

@@ -131,7 +131,9 @@ proptest! {
             prop_assert_eq!(conversation.turn().is_some(), reader.started.len() > reader.ended.len());
         }
         conversation.on_stream_end(now, &mut out);
-        out.iter().for_each(|event| reader.reads(event));
+        for event in &out {
+            reader.reads(event);
+        }
         prop_assert_eq!(reader.started, reader.ended);
     }
 }
