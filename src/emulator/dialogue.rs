@@ -474,3 +474,6 @@ impl Dialogue {
         self.opened.checked_add(self.pace.scale(self.settings.stream_limit))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,3 +181,6 @@ impl Hearing {
         usize::try_from(u64::from(self.rate_hz) * ms / 1_000).unwrap_or(usize::MAX).saturating_mul(SAMPLE_BYTES)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,6 @@ use serde::{Deserialize, de::IgnoredAny};
 /// What the service answers to JSON it cannot read, a tool's schema that is an object included (reference §5.2).
 pub(super) const UNPARSABLE: &str = "Unable to parse input chunk. Please check input format contains correct format.";
 
-type Text<'a> = Cow<'a, str>;
-
 #[derive(Debug, Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -68,11 +66,11 @@ impl<'a> Event<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Content<'a> {
     #[serde(borrow)]
-    pub(super) prompt_name: Text<'a>,
+    pub(super) prompt_name: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) content_name: Text<'a>,
+    pub(super) content_name: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) content: Text<'a>,
+    pub(super) content: Cow<'a, str>,
     /// Only an AWS sample has it here instead of on contentStart (reference §1.3).
     pub(super) role: Option<Role>,
 }
@@ -81,25 +79,25 @@ pub(super) struct Content<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ContentEnd<'a> {
     #[serde(borrow)]
-    pub(super) prompt_name: Text<'a>,
+    pub(super) prompt_name: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) content_name: Text<'a>,
+    pub(super) content_name: Cow<'a, str>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PromptEnd<'a> {
     #[serde(borrow)]
-    pub(super) prompt_name: Text<'a>,
+    pub(super) prompt_name: Cow<'a, str>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ContentStart<'a> {
     #[serde(borrow)]
-    pub(super) prompt_name: Text<'a>,
+    pub(super) prompt_name: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) content_name: Text<'a>,
+    pub(super) content_name: Cow<'a, str>,
     #[serde(rename = "type")]
     pub(super) kind: Kind,
     #[serde(default)]
@@ -137,18 +135,18 @@ pub(super) struct AudioFormat<'a> {
     pub(super) sample_size_bits: Option<u32>,
     pub(super) channel_count: Option<u32>,
     #[serde(borrow)]
-    pub(super) media_type: Option<Text<'a>>,
+    pub(super) media_type: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    pub(super) encoding: Option<Text<'a>>,
+    pub(super) encoding: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    pub(super) voice_id: Option<Text<'a>>,
+    pub(super) voice_id: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ToolResultConfiguration<'a> {
     #[serde(borrow)]
-    pub(super) tool_use_id: Text<'a>,
+    pub(super) tool_use_id: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) text_input_configuration: Option<MediaType<'a>>,
 }
@@ -157,7 +155,7 @@ pub(super) struct ToolResultConfiguration<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct MediaType<'a> {
     #[serde(borrow)]
-    pub(super) media_type: Option<Text<'a>>,
+    pub(super) media_type: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -182,14 +180,14 @@ pub(super) struct Inference {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TurnDetection<'a> {
     #[serde(borrow)]
-    pub(super) endpointing_sensitivity: Option<Text<'a>>,
+    pub(super) endpointing_sensitivity: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PromptStart<'a> {
     #[serde(borrow)]
-    pub(super) prompt_name: Text<'a>,
+    pub(super) prompt_name: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) audio_output_configuration: Option<AudioFormat<'a>>,
     #[serde(borrow)]
@@ -214,7 +212,7 @@ pub(super) struct Tool<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ToolSpec<'a> {
     #[serde(borrow)]
-    pub(super) name: Text<'a>,
+    pub(super) name: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) input_schema: InputSchema<'a>,
 }
@@ -223,5 +221,8 @@ pub(super) struct ToolSpec<'a> {
 pub(super) struct InputSchema<'a> {
     /// JSON Schema as a string; an object does not parse, at the service as here.
     #[serde(borrow)]
-    pub(super) json: Text<'a>,
+    pub(super) json: Cow<'a, str>,
 }
+
+#[cfg(test)]
+mod tests;

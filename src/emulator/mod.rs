@@ -6,6 +6,8 @@
 //! `brains`), which is sans I/O.
 
 mod brains;
+#[cfg(test)]
+mod client_events;
 mod dialogue;
 mod faults;
 mod frames;

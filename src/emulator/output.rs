@@ -85,7 +85,6 @@ pub(super) struct Writer {
     origin: String,
     /// The same with `completionId`, which is one for the whole stream (reference §2).
     common: String,
-    completion_id: String,
 }
 
 impl Writer {
@@ -93,7 +92,7 @@ impl Writer {
         let completion_id = Uuid::new_v4().to_string();
         let origin = format!(r#""sessionId":"{}","promptName":{}"#, Uuid::new_v4(), quoted(prompt_name));
         let common = format!(r#"{origin},"completionId":"{completion_id}""#);
-        Self { origin, common, completion_id }
+        Self { origin, common }
     }
 
     pub(super) fn completion_start(&self) -> Vec<u8> {

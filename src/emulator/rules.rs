@@ -478,3 +478,6 @@ fn check_format(member: &str, format: &AudioFormat<'_>) -> Result<(), Refusal> {
 fn is_json_object(text: &str) -> bool {
     serde_json::from_str::<HashMap<String, serde::de::IgnoredAny>>(text).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,3 +80,6 @@ fn samples_of(pcm: &[u8]) -> impl Iterator<Item = i16> + '_ {
 fn samples_in(duration_ms: u32, rate_hz: u32) -> u32 {
     u32::try_from(u64::from(rate_hz) * u64::from(duration_ms) / 1_000).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
