@@ -342,6 +342,7 @@ class Bridge:
 
     def fail_reader(self, error: Exception) -> None:
         """Let the reader raise `error` after what it has yet to read."""
+        self._pump()
         self._queue.append(error)
         self._wake_reader()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -12,7 +13,7 @@ from novasonic.audio import SAMPLE_BYTES, chunk_bytes, pcm_bytes, pieces, read_w
 from novasonic.exceptions import AudioFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from novasonic.audio import PcmLike
 
@@ -30,11 +31,12 @@ async def feed(source: AudioSource, *, rate: int, realtime: bool, send: Callable
     """Send all of `source`, then the silence that ends the turn."""
     pace = _Pace(rate) if realtime else None
     size = chunk_bytes(rate)
-    async for pcm in _chunks(source, rate):
-        for piece in pieces(pcm, size):
-            if pace is not None:
-                await pace.wait(piece)
-            await send(piece)
+    async with aclosing(_chunks(source, rate)) as chunks:
+        async for pcm in chunks:
+            for piece in pieces(pcm, size):
+                if pace is not None:
+                    await pace.wait(piece)
+                await send(piece)
     silence = bytes(int(TRAILING_SILENCE_SECONDS * rate) * SAMPLE_BYTES)
     for piece in pieces(silence, size):
         if pace is not None:
@@ -57,7 +59,7 @@ class _Pace:
         self._due = max(self._due, now - MAX_CATCH_UP_SECONDS) + len(piece) / self._bytes_per_second
 
 
-async def _chunks(source: AudioSource, rate: int) -> AsyncIterator[bytes]:
+async def _chunks(source: AudioSource, rate: int) -> AsyncGenerator[bytes, None]:
     if isinstance(source, (str, os.PathLike)):
         yield await asyncio.to_thread(read_wav, Path(source), rate)
     elif isinstance(source, AsyncIterable):

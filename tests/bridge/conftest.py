@@ -1,0 +1,125 @@
+"""A core that tests play by hand: the loop's side needs batches, races and failures that no service sends on demand."""
+
+import asyncio
+import contextlib
+import os
+
+import pytest
+
+from novasonic._bridge import EVENT_CLASSES
+from novasonic.events import AudioOutput, Interrupted, SessionEnded, TurnEnded, TurnStarted
+
+
+class HandCore:
+    """Has the methods of `_core.Session` and a real descriptor."""
+
+    def __init__(self, capacity=1_000):
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.id = "hand-made"
+        self.capacity = capacity
+        self.calls = []
+        self.answers = asyncio.Queue()
+        self.taken = []
+        self.drained = []
+        self._rows = []
+        self._requests = []
+        self._interrupted = None
+
+    def __del__(self):
+        os.close(self.fd)
+
+    # What the core does by itself.
+
+    def emit(self, cls, *fields, turn=1, at=0.5):
+        self._rows.append((EVENT_CLASSES.index(cls), at, turn, "handMade", *fields))
+        self.wake()
+
+    def audio(self, turn, count=1, pcm=bytes(3_840)):
+        for _ in range(count):
+            self.emit(AudioOutput, pcm, 24_000, turn=turn)
+
+    def interrupted(self, turn, *, visible=True):
+        self._rows = [row for row in self._rows if row[0] != EVENT_CLASSES.index(AudioOutput) or row[2] != turn]
+        if visible:
+            self.emit(Interrupted, "model", turn=turn)
+        self._interrupted = turn
+        self.wake()
+
+    def end(self, reason="closed", error=None):
+        self.emit(SessionEnded, reason, error, turn=None)
+
+    def ask(self, request_id):
+        self._requests.append((request_id, "credentials"))
+        self.wake()
+
+    def wake(self):
+        os.eventfd_write(self.fd, 1)
+
+    # What the bridge calls.
+
+    def drain(self, max_events):
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.fd)
+        rows, self._rows = self._rows[:max_events], self._rows[max_events:]
+        requests, self._requests = self._requests, []
+        self.drained.append(len(rows))
+        return rows, requests, bool(self._rows), self._interrupted
+
+    def try_send_audio(self, pcm):
+        if len(pcm) > self.capacity:
+            return False
+        self.capacity -= len(pcm)
+        self.taken.append(pcm)
+        return True
+
+    def send_audio_or_want_room(self, pcm):
+        return self.try_send_audio(pcm)
+
+    def make_room(self, amount):
+        self.capacity += amount
+        self.wake()
+
+    def send_text(self, text):
+        self.calls.append(("text", text))
+
+    def mute(self, muted):
+        self.calls.append(("mute", muted))
+
+    def interrupt(self):
+        self.calls.append("interrupt")
+
+    def close(self):
+        self.calls.append("close")
+
+    def abort(self):
+        self.calls.append("abort")
+
+    def answer_credentials(self, *answer):
+        self.answers.put_nowait(answer)
+
+    def answer_failed(self, request_id, reason):
+        self.answers.put_nowait((request_id, reason))
+
+    def stats(self):
+        names = (
+            "queued_input_ms queued_output_ms sent_audio_ms received_audio_ms refused_chunks refused_audio_ms "
+            "purged_audio_ms events wakeups unknown_events streams_opened"
+        )
+        return dict.fromkeys(names.split(), 0)
+
+
+@pytest.fixture
+def core():
+    return HandCore()
+
+
+@pytest.fixture
+def turn():
+    """Emits a whole turn."""
+
+    def emit(core, number, pieces=3):
+        core.emit(TurnStarted, turn=number)
+        core.audio(number, pieces)
+        core.emit(TurnEnded, False, turn=number)
+
+    return emit

@@ -1,0 +1,13 @@
+"""The strict world every test runs in."""
+
+import os
+
+# Read whenever a loop is made: late callbacks are logged, coroutines never awaited are warned of.
+os.environ["PYTHONASYNCIODEBUG"] = "1"
+# No test may find an account, a region or a metadata service on the machine it runs on.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["AWS_CONFIG_FILE"] = os.devnull
+os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    if name not in {"AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}:
+        del os.environ[name]
