@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 pub(super) const PROMPT: &str = "p";
 
-pub(super) fn event(name: &str, body: Value) -> Vec<u8> {
+pub(super) fn event(name: &str, body: &Value) -> Vec<u8> {
     json!({"event": {name: body}}).to_string().into_bytes()
 }
 
 pub(super) fn session_start() -> Vec<u8> {
-    event("sessionStart", json!({"inferenceConfiguration": {"maxTokens": 1024, "topP": 0.9, "temperature": 0.7}}))
+    event("sessionStart", &json!({"inferenceConfiguration": {"maxTokens": 1024, "topP": 0.9, "temperature": 0.7}}))
 }
 
 pub(super) fn prompt_start() -> Vec<u8> {
@@ -20,7 +20,7 @@ pub(super) fn prompt_start() -> Vec<u8> {
 pub(super) fn prompt_start_with(voice: &str, rate_hz: u32, tools: &Value) -> Vec<u8> {
     event(
         "promptStart",
-        json!({
+        &json!({
             "promptName": PROMPT,
             "textOutputConfiguration": {"mediaType": "text/plain"},
             "audioOutputConfiguration": {"mediaType": "audio/lpcm", "sampleRateHertz": rate_hz, "sampleSizeBits": 16,
@@ -38,17 +38,17 @@ pub(super) fn tool(name: &str) -> Value {
 pub(super) fn text_start(name: &str, role: &str, interactive: bool) -> Vec<u8> {
     event(
         "contentStart",
-        json!({"promptName": PROMPT, "contentName": name, "type": "TEXT", "interactive": interactive, "role": role,
+        &json!({"promptName": PROMPT, "contentName": name, "type": "TEXT", "interactive": interactive, "role": role,
             "textInputConfiguration": {"mediaType": "text/plain"}}),
     )
 }
 
 pub(super) fn text_input(name: &str, text: &str) -> Vec<u8> {
-    event("textInput", json!({"promptName": PROMPT, "contentName": name, "content": text}))
+    event("textInput", &json!({"promptName": PROMPT, "contentName": name, "content": text}))
 }
 
 pub(super) fn content_end(name: &str) -> Vec<u8> {
-    event("contentEnd", json!({"promptName": PROMPT, "contentName": name}))
+    event("contentEnd", &json!({"promptName": PROMPT, "contentName": name}))
 }
 
 pub(super) fn text_block(name: &str, role: &str, interactive: bool, text: &str) -> Vec<Vec<u8>> {
@@ -62,33 +62,33 @@ pub(super) fn audio_start(name: &str) -> Vec<u8> {
 pub(super) fn audio_start_at(name: &str, rate_hz: u32) -> Vec<u8> {
     event(
         "contentStart",
-        json!({"promptName": PROMPT, "contentName": name, "type": "AUDIO", "interactive": true, "role": "USER",
+        &json!({"promptName": PROMPT, "contentName": name, "type": "AUDIO", "interactive": true, "role": "USER",
             "audioInputConfiguration": {"mediaType": "audio/lpcm", "sampleRateHertz": rate_hz, "sampleSizeBits": 16,
                 "channelCount": 1, "audioType": "SPEECH", "encoding": "base64"}}),
     )
 }
 
 pub(super) fn audio_input(name: &str, pcm: &[u8]) -> Vec<u8> {
-    event("audioInput", json!({"promptName": PROMPT, "contentName": name, "content": BASE64.encode(pcm)}))
+    event("audioInput", &json!({"promptName": PROMPT, "contentName": name, "content": BASE64.encode(pcm)}))
 }
 
 pub(super) fn tool_result_start(name: &str, tool_use_id: &str) -> Vec<u8> {
     event(
         "contentStart",
-        json!({"promptName": PROMPT, "contentName": name, "interactive": false, "type": "TOOL", "role": "TOOL",
+        &json!({"promptName": PROMPT, "contentName": name, "interactive": false, "type": "TOOL", "role": "TOOL",
             "toolResultInputConfiguration": {"toolUseId": tool_use_id, "type": "TEXT",
                 "textInputConfiguration": {"mediaType": "text/plain"}}}),
     )
 }
 
 pub(super) fn tool_result(name: &str, content: &str) -> Vec<u8> {
-    event("toolResult", json!({"promptName": PROMPT, "contentName": name, "content": content}))
+    event("toolResult", &json!({"promptName": PROMPT, "contentName": name, "content": content}))
 }
 
 pub(super) fn prompt_end() -> Vec<u8> {
-    event("promptEnd", json!({"promptName": PROMPT}))
+    event("promptEnd", &json!({"promptName": PROMPT}))
 }
 
 pub(super) fn session_end() -> Vec<u8> {
-    event("sessionEnd", json!({}))
+    event("sessionEnd", &json!({}))
 }

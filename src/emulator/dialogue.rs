@@ -15,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use uuid::Uuid;
 
 use super::{
-    brains::{Answer, Brain, Echo, Place, Plan},
+    brains::{Answer, Brain, Echo, Plan, Progress},
     hearing::{Heard, Hearing},
     input::{Event, Role, UNPARSABLE},
     pace::Pace,
@@ -41,7 +41,7 @@ pub(super) enum Emit {
         name: &'static str,
         message: String,
     },
-    /// END_STREAM.
+    /// `END_STREAM`.
     End,
     /// A host brain must answer this turn.
     Ask(TurnRequest),
@@ -58,7 +58,7 @@ pub(super) enum Emit {
 pub(super) struct Dialogue {
     settings: Arc<Settings>,
     brain: Arc<Brain>,
-    place: Place,
+    progress: Progress,
     echo: Echo,
     stream_id: u64,
     next_turn_id: Arc<AtomicU64>,
@@ -119,7 +119,7 @@ impl Dialogue {
             pace: Pace::new(settings.speed),
             settings,
             brain,
-            place: Place::default(),
+            progress: Progress::default(),
             echo: Echo::default(),
             stream_id,
             next_turn_id,
@@ -167,7 +167,7 @@ impl Dialogue {
         event.name()
     }
 
-    /// The client ended its input (END_STREAM), or is gone.
+    /// The client ended its input (`END_STREAM`), or is gone.
     pub(super) fn on_input_end(&mut self, _now: Instant, out: &mut Vec<Emit>) {
         self.end(out);
     }
@@ -318,7 +318,7 @@ impl Dialogue {
             self.history.push(("user".to_owned(), text.clone()));
         }
         let id = request.turn_id;
-        let mind = match self.brain.answer(&request, &mut self.place, self.pace, now) {
+        let mind = match self.brain.answer(&request, &mut self.progress, self.pace, now) {
             Answer::Plan(plan) => Mind::Plan(plan),
             Answer::Host => {
                 out.push(Emit::Ask(request));

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use super::rules::Sensitivity;
 use crate::audio::SAMPLE_BYTES;
 
-const WINDOWS_PER_SECOND: u64 = 50;
-const WINDOW_MS: u64 = 1_000 / WINDOWS_PER_SECOND;
+const WINDOWS_PER_SECOND: u32 = 50;
+const WINDOW_MS: u64 = 20;
 /// Nothing below -47 dBFS is speech, however quiet the room.
 const LOWEST_BAR: f32 = 150.0;
 /// Speech is 10 dB above the quietest window of the last seconds.
@@ -82,7 +82,7 @@ impl Hearing {
         let pause_ms = (pause_ms as u64).max(SHORTEST_PAUSE_MS);
         Self {
             rate_hz,
-            window_samples: rate_hz / WINDOWS_PER_SECOND as u32,
+            window_samples: rate_hz / WINDOWS_PER_SECOND,
             pause_windows: pause_ms.div_ceil(WINDOW_MS),
             sum_of_squares: 0.0,
             samples: 0,

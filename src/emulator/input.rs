@@ -63,6 +63,7 @@ impl<'a> Event<'a> {
 
 /// audioInput, textInput and toolResult have one shape.
 #[derive(Debug, Deserialize)]
+#[allow(clippy::struct_field_names)] // the service's names
 #[serde(rename_all = "camelCase")]
 pub(super) struct Content<'a> {
     #[serde(borrow)]

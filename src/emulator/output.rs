@@ -135,7 +135,7 @@ impl Writer {
         (block, event)
     }
 
-    pub(super) fn audio_output(&self, block: &Block, pcm: &[u8]) -> Vec<u8> {
+    pub(super) fn audio_output(block: &Block, pcm: &[u8]) -> Vec<u8> {
         let mut event = Vec::with_capacity(block.audio_prefix.len() + pcm.len().div_ceil(3) * 4 + 4);
         event.extend_from_slice(&block.audio_prefix);
         let start = event.len();

@@ -476,7 +476,7 @@ fn check_format(member: &str, format: &AudioFormat<'_>) -> Result<(), Refusal> {
 }
 
 fn is_json_object(text: &str) -> bool {
-    serde_json::from_str::<HashMap<String, serde::de::IgnoredAny>>(text).is_ok()
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct TurnRequest {
     pub output_rate_hz: u32,
     pub voice: String,
     pub system: String,
-    /// (role, text) of the history replayed on this stream and of the turns since.
+    /// (`user` or `assistant`, text) of the history replayed on this stream and of the turns since, as far as heard.
     pub history: Vec<(String, String)>,
     /// Names of the declared tools.
     pub tools: Vec<String>,

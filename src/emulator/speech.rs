@@ -265,14 +265,14 @@ impl Speech {
         let starts = self.played_until.max(self.next_piece);
         let ends = starts + self.pace.scale(self.duration(pcm.len()));
         self.played_until = ends;
-        self.announced.push_back(Announced { text: text.clone(), starts, ends, last: false });
         self.sending = Some(Sending { block, pcm, sent: 0, text_bytes: text.len() });
+        self.announced.push_back(Announced { text, starts, ends, last: false });
     }
 
     fn send_piece(&mut self, mut sending: Sending, out: &mut Vec<Emit>) {
         let piece_bytes = (self.rate_hz * PIECE_MS / 1_000) as usize * SAMPLE_BYTES;
         let piece = sending.pcm.slice(sending.sent..sending.pcm.len().min(sending.sent + piece_bytes));
-        out.push(Emit::Event(self.writer.audio_output(&sending.block, &piece)));
+        out.push(Emit::Event(Writer::audio_output(&sending.block, &piece)));
         self.audio_bytes += piece.len() as u64;
         self.queued_bytes = self.queued_bytes.saturating_sub(piece.len());
         self.next_piece += self.pace.scale(Duration::from_millis(PIECE_MS.into()) / FASTER_THAN_PLAYED);
@@ -295,7 +295,7 @@ impl Speech {
         self.count(tokens, out);
     }
 
-    /// A turn in which nothing was said, or whose last word was a tool call: clients wait for END_TURN on an audio
+    /// A turn in which nothing was said, or whose last word was a tool call: clients wait for `END_TURN` on an audio
     /// block and would wait for ever.
     fn end_silently(&mut self, out: &mut Vec<Emit>) {
         let block = self.open_audio(out);
@@ -375,11 +375,6 @@ fn first_words(text: &str, share: f64) -> &str {
     }
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let bytes = (text.len() as f64 * share.max(0.0)) as usize;
-    let end = text
-        .char_indices()
-        .filter(|(at, letter)| *at <= bytes && letter.is_whitespace())
-        .map(|(at, _)| at)
-        .last()
-        .unwrap_or(0);
+    let end = text.char_indices().rfind(|(at, letter)| *at <= bytes && letter.is_whitespace()).map_or(0, |(at, _)| at);
     text.get(..end).unwrap_or_default()
 }

@@ -25,9 +25,9 @@ pub(super) enum Brain {
     Host,
 }
 
-/// Where one stream stands in its brain.
+/// How far one stream has come in its brain.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct Progress {
     script_turns: usize,
 }
 
@@ -50,11 +50,11 @@ impl Brain {
     }
 
     /// `echo` has no turns and answers typed text with nothing.
-    pub(super) fn answer(&self, turn: &TurnRequest, place: &mut Place, pace: Pace, now: Instant) -> Answer {
+    pub(super) fn answer(&self, request: &TurnRequest, progress: &mut Progress, pace: Pace, now: Instant) -> Answer {
         let steps = match self {
             Self::Echo => Vec::new(),
-            Self::Parrot => parrot::answer(turn),
-            Self::Script(script) => script.answer(turn, &mut place.script_turns),
+            Self::Parrot => parrot::answer(request),
+            Self::Script(script) => script.answer(request, &mut progress.script_turns),
             Self::Host => return Answer::Host,
         };
         Answer::Plan(Plan::new(steps, pace, now))

@@ -11,16 +11,16 @@ fn noise(ms: u64, level: f32, seed: u32) -> Vec<u8> {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             // Uniform between -1 and 1 has an RMS of 1/sqrt(3).
             let value = f64::from(state >> 8) / f64::from(1 << 23) - 1.0;
-            ((value * f64::from(level) * 3.0_f64.sqrt()).clamp(-32_768.0, 32_767.0) as i16).to_le_bytes()
+            #[allow(clippy::cast_possible_truncation)] // `as` saturates
+            let sample = (value * f64::from(level) * 3.0_f64.sqrt()) as i16;
+            sample.to_le_bytes()
         })
         .collect()
 }
 
 /// Syllables of 140 ms with dips of 60 ms between them.
-fn speech(ms: u64, level: f32) -> Vec<u8> {
-    (0..ms / 200)
-        .flat_map(|n| [noise(140, level, n as u32 + 1), noise(60, level / 12.0, n as u32 + 77)].concat())
-        .collect()
+fn speech(ms: u32, level: f32) -> Vec<u8> {
+    (0..ms / 200).flat_map(|n| [noise(140, level, n + 1), noise(60, level / 12.0, n + 77)].concat()).collect()
 }
 
 fn silence(ms: u64) -> Vec<u8> {

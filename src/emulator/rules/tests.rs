@@ -37,7 +37,7 @@ fn legal_sequences_pass() {
     let table: Vec<(&str, Vec<Vec<u8>>)> = vec![
         ("plain", [with_audio(), closing()].concat()),
         ("no prompt at all", vec![session_start(), session_end()]),
-        ("strands' farewell", [with_audio(), closing(), vec![event("connectionEnd", json!({}))]].concat()),
+        ("strands' farewell", [with_audio(), closing(), vec![event("connectionEnd", &json!({}))]].concat()),
         (
             "history marked interactive, as in AWS's sample",
             [
@@ -71,10 +71,10 @@ fn legal_sequences_pass() {
             [
                 opened(),
                 vec![
-                    event("contentStart", json!({"promptName": PROMPT, "contentName": "s", "type": "TEXT"})),
+                    event("contentStart", &json!({"promptName": PROMPT, "contentName": "s", "type": "TEXT"})),
                     event(
                         "textInput",
-                        json!({"promptName": PROMPT, "contentName": "s", "role": "SYSTEM", "content": "x"}),
+                        &json!({"promptName": PROMPT, "contentName": "s", "role": "SYSTEM", "content": "x"}),
                     ),
                     content_end("s"),
                 ],
@@ -83,44 +83,51 @@ fn legal_sequences_pass() {
         ),
         (
             "sensitivity where it belongs",
-            vec![event("sessionStart", json!({"turnDetectionConfiguration": {"endpointingSensitivity": "HIGH"}}))],
+            vec![event("sessionStart", &json!({"turnDetectionConfiguration": {"endpointingSensitivity": "HIGH"}}))],
         ),
-        ("nothing configured", vec![event("sessionStart", json!({}))]),
+        ("nothing configured", vec![event("sessionStart", &json!({}))]),
     ];
     for (name, events) in table {
         assert_eq!(judge(&mut Rules::new(), &events), None, "{name}");
     }
 }
 
+/// A name, events of which the last is refused, and words of the refusal.
+type Case = (&'static str, Vec<Vec<u8>>, &'static str);
+
+fn refuses_the_last(table: Vec<Case>) {
+    for (name, events, words) in table {
+        let (index, text) = judge(&mut Rules::new(), &events).unwrap_or_else(|| panic!("{name}: accepted"));
+        assert!(text.contains(words), "{name}: {text}");
+        // Blocks built whole may be refused before their contentEnd.
+        assert!(index + 3 >= events.len(), "{name}: refused event {index} of {}", events.len());
+    }
+}
+
+fn one(start: Vec<Vec<u8>>, last: Vec<u8>) -> Vec<Vec<u8>> {
+    [start, vec![last]].concat()
+}
+
 #[test]
-fn each_illegal_last_event_gets_the_services_words() {
+fn a_wrong_setup_gets_the_services_words() {
     let schema = json!([{"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object"}}}}]);
     let scalar = json!([{"toolSpec": {"name": "t", "inputSchema": {"json": "7"}}}]);
-    let bad_audio = |member: &str, value: serde_json::Value| {
-        let mut body = json!({"sampleRateHertz": 16_000});
-        body[member] = value;
-        event(
-            "contentStart",
-            json!({"promptName": PROMPT, "contentName": "a", "type": "AUDIO", "role": "USER", "audioInputConfiguration": body}),
-        )
-    };
-    let one = |start: Vec<Vec<u8>>, last: Vec<u8>| [start, vec![last]].concat();
-    let table: Vec<(&str, Vec<Vec<u8>>, &str)> = vec![
+    refuses_the_last(vec![
         (
             "flat sensitivity",
-            vec![event("sessionStart", json!({"endpointingSensitivity": "HIGH"}))],
+            vec![event("sessionStart", &json!({"endpointingSensitivity": "HIGH"}))],
             "Invalid input request, please fix your input and try again.",
         ),
         (
             "unknown sensitivity",
-            vec![event("sessionStart", json!({"turnDetectionConfiguration": {"endpointingSensitivity": "high"}}))],
+            vec![event("sessionStart", &json!({"turnDetectionConfiguration": {"endpointingSensitivity": "high"}}))],
             "endpointingSensitivity is not",
         ),
-        ("no tokens", vec![event("sessionStart", json!({"inferenceConfiguration": {"maxTokens": 0}}))], "maxTokens"),
-        ("topP", vec![event("sessionStart", json!({"inferenceConfiguration": {"topP": 1.5}}))], "topP is outside"),
+        ("no tokens", vec![event("sessionStart", &json!({"inferenceConfiguration": {"maxTokens": 0}}))], "maxTokens"),
+        ("topP", vec![event("sessionStart", &json!({"inferenceConfiguration": {"topP": 1.5}}))], "topP is outside"),
         (
             "temperature",
-            vec![event("sessionStart", json!({"inferenceConfiguration": {"temperature": -1}}))],
+            vec![event("sessionStart", &json!({"inferenceConfiguration": {"temperature": -1}}))],
             "temperature",
         ),
         ("second sessionStart", one(opened(), session_start()), "sessionStart was sent before"),
@@ -140,11 +147,16 @@ fn each_illegal_last_event_gets_the_services_words() {
         ("schema scalar", one(vec![session_start()], prompt_start_with("amy", 24_000, &scalar)), "inputSchema.json"),
         (
             "no output",
-            one(vec![session_start()], event("promptStart", json!({"promptName": PROMPT}))),
+            one(vec![session_start()], event("promptStart", &json!({"promptName": PROMPT}))),
             "audioOutputConfiguration",
         ),
-        ("content before prompt", one(vec![session_start()], text_start("s", "SYSTEM", false)), "No open prompt found"),
-        ("another prompt", one(opened(), event("promptEnd", json!({"promptName": "q"}))), "No open prompt found"),
+        ("unknown event", one(opened(), event("bargeIn", &json!({}))), "Unable to parse input chunk"),
+    ]);
+}
+
+#[test]
+fn wrong_texts_get_the_services_words() {
+    refuses_the_last(vec![
         (
             "duplicate SYSTEM",
             [opened(), text_block("s", "SYSTEM", false, "x"), vec![text_start("s2", "SYSTEM", false)]].concat(),
@@ -177,6 +189,40 @@ fn each_illegal_last_event_gets_the_services_words() {
             [opened(), history(5, 50 * 1_024)].concat(),
             "Chat history is over max limit. Trim chat history and try again.",
         ),
+        ("TEXT of a tool", one(opened(), text_start("x", "TOOL", false)), "cannot have the role TOOL"),
+        (
+            "TEXT of nobody",
+            [
+                opened(),
+                vec![
+                    event("contentStart", &json!({"promptName": PROMPT, "contentName": "s", "type": "TEXT"})),
+                    text_input("s", "x"),
+                ],
+            ]
+            .concat(),
+            "without a role",
+        ),
+        ("reused name", one(with_audio(), text_start("s", "USER", true)), "contentName was used before"),
+        ("text without a block", one(opened(), text_input("s", "x")), "No open content found"),
+        (
+            "empty text",
+            [opened(), vec![text_start("s", "SYSTEM", false), content_end("s")]].concat(),
+            "Cannot end content [s] as no content data was received",
+        ),
+    ]);
+}
+
+#[test]
+fn wrong_audio_gets_the_services_words() {
+    let bad_audio = |member: &str, value: serde_json::Value| {
+        let mut body = json!({"sampleRateHertz": 16_000});
+        body[member] = value;
+        event(
+            "contentStart",
+            &json!({"promptName": PROMPT, "contentName": "a", "type": "AUDIO", "role": "USER", "audioInputConfiguration": body}),
+        )
+    };
+    refuses_the_last(vec![
         (
             "audio block while text is open",
             [opened(), vec![text_start("s", "SYSTEM", false), audio_start("a")]].concat(),
@@ -197,7 +243,7 @@ fn each_illegal_last_event_gets_the_services_words() {
         ("hex", one(opened(), bad_audio("encoding", json!("hex"))), "encoding is not base64"),
         (
             "no audio format",
-            one(opened(), event("contentStart", json!({"promptName": PROMPT, "contentName": "a", "type": "AUDIO"}))),
+            one(opened(), event("contentStart", &json!({"promptName": PROMPT, "contentName": "a", "type": "AUDIO"}))),
             "audioInputConfiguration",
         ),
         (
@@ -206,31 +252,10 @@ fn each_illegal_last_event_gets_the_services_words() {
                 opened(),
                 event(
                     "contentStart",
-                    json!({"promptName": PROMPT, "contentName": "a", "type": "AUDIO", "role": "ASSISTANT", "audioInputConfiguration": {"sampleRateHertz": 8_000}}),
+                    &json!({"promptName": PROMPT, "contentName": "a", "type": "AUDIO", "role": "ASSISTANT", "audioInputConfiguration": {"sampleRateHertz": 8_000}}),
                 ),
             ),
             "role of AUDIO is USER",
-        ),
-        ("TEXT of a tool", one(opened(), text_start("x", "TOOL", false)), "cannot have the role TOOL"),
-        (
-            "TEXT of nobody",
-            [
-                opened(),
-                vec![
-                    event("contentStart", json!({"promptName": PROMPT, "contentName": "s", "type": "TEXT"})),
-                    text_input("s", "x"),
-                ],
-            ]
-            .concat(),
-            "without a role",
-        ),
-        ("reused name", one(with_audio(), text_start("s", "USER", true)), "contentName was used before"),
-        ("text without a block", one(opened(), text_input("s", "x")), "No open content found"),
-        ("end without a block", one(opened(), content_end("s")), "No open content found"),
-        (
-            "empty text",
-            [opened(), vec![text_start("s", "SYSTEM", false), content_end("s")]].concat(),
-            "Cannot end content [s] as no content data was received",
         ),
         (
             "empty audio",
@@ -242,6 +267,15 @@ fn each_illegal_last_event_gets_the_services_words() {
             [with_audio(), vec![content_end("a"), audio_input("a", &[0; 2])]].concat(),
             "No open content found",
         ),
+    ]);
+}
+
+#[test]
+fn wrong_ends_get_the_services_words() {
+    refuses_the_last(vec![
+        ("content before prompt", one(vec![session_start()], text_start("s", "SYSTEM", false)), "No open prompt found"),
+        ("another prompt", one(opened(), event("promptEnd", &json!({"promptName": "q"}))), "No open prompt found"),
+        ("end without a block", one(opened(), content_end("s")), "No open content found"),
         (
             "promptEnd with audio open",
             one(with_audio(), prompt_end()),
@@ -262,20 +296,12 @@ fn each_illegal_last_event_gets_the_services_words() {
         ("sessionEnd with a prompt", one(opened(), session_end()), "sessionEnd before promptEnd"),
         ("sessionEnd twice", vec![session_start(), session_end(), session_end()], "sessionEnd was sent before"),
         ("anything after sessionEnd", vec![session_start(), session_end(), prompt_start()], "Invalid input request"),
-        ("unknown event", one(opened(), event("bargeIn", json!({}))), "Unable to parse input chunk"),
         (
             "a result nobody asked for",
             one(with_audio(), tool_result_start("r", "none")),
             "Invalid input request, please fix your input and try again.",
         ),
-    ];
-    for (name, events, words) in table {
-        let (index, text) = judge(&mut Rules::new(), &events).unwrap_or_else(|| panic!("{name}: accepted"));
-        assert!(text.contains(words), "{name}: {text}");
-        let last_block = events.len() - 1;
-        // Blocks built whole may be refused before their contentEnd.
-        assert!(index + 2 >= last_block, "{name}: refused event {index} of {last_block}");
-    }
+    ]);
 }
 
 fn opened_audio() -> Vec<Vec<u8>> {
@@ -287,13 +313,15 @@ fn a_tool_result_must_be_a_json_object_in_a_block_of_its_own() {
     let start = |role: &str, inner: serde_json::Value| {
         event(
             "contentStart",
-            json!({"promptName": PROMPT, "contentName": "r", "type": "TOOL", "role": role,
+            &json!({"promptName": PROMPT, "contentName": "r", "type": "TOOL", "role": role,
                 "toolResultInputConfiguration": {"toolUseId": "id", "type": "TEXT", "textInputConfiguration": inner}}),
         )
     };
     let text = || json!({"mediaType": "text/plain"});
-    let bare = event("contentStart", json!({"promptName": PROMPT, "contentName": "r", "type": "TOOL", "role": "TOOL"}));
-    let table: Vec<(&str, Vec<Vec<u8>>, Option<&str>)> = vec![
+    let bare =
+        event("contentStart", &json!({"promptName": PROMPT, "contentName": "r", "type": "TOOL", "role": "TOOL"}));
+    type Case = (&'static str, Vec<Vec<u8>>, Option<&'static str>);
+    let table: Vec<Case> = vec![
         ("object", vec![start("TOOL", text()), tool_result("r", r#"{"t":1}"#), content_end("r")], None),
         ("plain text", vec![start("TOOL", text()), tool_result("r", "21 degrees")], Some(TOOL_RESPONSE)),
         ("array", vec![start("TOOL", text()), tool_result("r", "[1]")], Some(TOOL_RESPONSE)),

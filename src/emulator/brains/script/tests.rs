@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::emulator::{
-    brains::{Answer, Brain, Place},
+    brains::{Answer, Brain, Progress},
     pace::Pace,
     settings::BrainChoice,
 };
@@ -115,7 +115,7 @@ fn a_plan_waits_for_delays_and_results() {
     let start = Instant::now();
     let after = |ms: u64| start + Duration::from_millis(ms);
     let brain = Brain::Script(script.into());
-    let Answer::Plan(mut plan) = brain.answer(&request(None), &mut Place::default(), Pace::new(2.0), start) else {
+    let Answer::Plan(mut plan) = brain.answer(&request(None), &mut Progress::default(), Pace::new(2.0), start) else {
         panic!("a script plans");
     };
     assert!(plan.next(after(499)).is_none());
