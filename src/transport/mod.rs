@@ -2,14 +2,23 @@
 //!
 //! [`Transport`] is the AWS SDK over our own HTTP/2 connections, or its in-memory twin for tests of the session.
 
+mod body;
+mod connection;
+mod connector;
+mod credentials;
+mod endpoint;
+mod errors;
 pub mod memory;
+pub mod pool;
+pub mod sdk;
+mod tls;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -45,7 +54,7 @@ pub struct Opening {
 }
 
 pub enum Downlink {
-    // Sdk(sdk::SdkDownlink),
+    Sdk(sdk::SdkDownlink),
     Memory(memory::MemoryDownlink),
 }
 
@@ -54,6 +63,7 @@ impl Downlink {
     /// An error comes once; after it, `Ok(None)` for ever. Cancel-safe.
     pub async fn recv(&mut self) -> Result<Option<Bytes>> {
         match self {
+            Self::Sdk(downlink) => downlink.recv().await,
             Self::Memory(downlink) => downlink.recv().await,
         }
     }
@@ -61,6 +71,7 @@ impl Downlink {
     /// The service's request id, for errors and support.
     pub fn request_id(&self) -> Option<&str> {
         match self {
+            Self::Sdk(downlink) => downlink.request_id(),
             Self::Memory(downlink) => downlink.request_id(),
         }
     }
@@ -71,7 +82,7 @@ pub trait Transport: Send + Sync + 'static {
     fn open(&self, request: OpenRequest) -> Opening;
 }
 
-/// In `sdk.rs`: `SdkTransport::new(TransportConfig) -> Result<SdkTransport>`.
+/// How [`sdk::SdkTransport`] finds its way to the service.
 pub struct TransportConfig {
     pub region: Option<String>,
     pub profile: Option<String>,
@@ -88,6 +99,3 @@ pub enum CredentialSource {
     Static(Credentials),
     Ask,
 }
-
-/// Keeps the placeholder honest.
-pub type OpenResult = std::result::Result<Downlink, Error>;

@@ -1,0 +1,293 @@
+//! Every way a stream can fail, sorted into [`ErrorKind`] by what the caller can do about it.
+
+use std::{error::Error as StdError, fmt::Write as _, io, time::Duration};
+
+use aws_sdk_bedrockruntime::{
+    error::ProvideErrorMetadata,
+    operation::{
+        RequestId, invoke_model_with_bidirectional_stream::InvokeModelWithBidirectionalStreamError as OpenError,
+    },
+    types::error::InvokeModelWithBidirectionalStreamOutputError as StreamError,
+};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::event_stream::{Message, RawMessage};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tower_service::Service;
+
+use crate::error::{Error, ErrorKind};
+
+type ConnectError = <HttpConnector as Service<http::Uri>>::Error;
+
+pub(super) fn internal(message: &str) -> Error {
+    Error::new(ErrorKind::Internal, "internal", message).with_cure("This is a defect of novasonic: please report it.")
+}
+
+/// What an error and its causes say, each once.
+pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            // Writing to a String does not fail.
+            let _ = write!(text, ": {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An io::Error hides what it carries from source(): it shows that one's own source instead.
+        if let Some(carried) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            cause = Some(carried);
+            continue;
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// DNS and TCP.
+pub(super) fn from_connect(error: &ConnectError, place: &str) -> Error {
+    let refused = find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    let code = if refused { "refused" } else { "connect_failed" };
+    Error::new(ErrorKind::Connect, code, format!("No connection to {place}: {}.", chain(error)))
+        .with_cure("Check the region and endpoint_url, and that the endpoint can be reached from here.")
+}
+
+/// The TLS handshake.
+pub(super) fn from_tls(error: &io::Error, place: &str) -> Error {
+    match find::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(reason)) => Error::new(
+            ErrorKind::Certificate,
+            "untrusted_certificate",
+            format!("{place} shows a certificate that is not trusted: {reason}."),
+        )
+        .with_cure("Check the endpoint, or name the authority that signed it as ca_bundle or AWS_CA_BUNDLE."),
+        Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => no_http2(place),
+        _ => Error::new(ErrorKind::Connect, "tls_failed", format!("No TLS connection to {place}: {}.", chain(error)))
+            .with_cure("Check that the endpoint speaks TLS on this port."),
+    }
+}
+
+pub(super) fn no_http2(place: &str) -> Error {
+    Error::new(ErrorKind::Connect, "no_http2", format!("{place} does not speak HTTP/2, which this service needs."))
+        .with_cure("Check the endpoint, and proxies on the way that terminate TLS.")
+        .retryable(false)
+}
+
+/// The connection failed before the peer said anything in HTTP/2.
+pub(super) fn from_handshake(error: &hyper::Error, place: &str) -> Error {
+    let garbled = find::<h2::Error>(error).is_some_and(|error| error.is_library() && error.reason().is_some());
+    if garbled {
+        return no_http2(place);
+    }
+    Error::new(
+        ErrorKind::Connect,
+        "closed_early",
+        format!("{place} closed the connection before it spoke HTTP/2: {}.", chain(error)),
+    )
+    .with_cure("Check that the endpoint speaks HTTP/2 on this port.")
+}
+
+/// One connection after the other closed before it took the request.
+pub(super) fn from_closing(place: &str) -> Error {
+    Error::new(ErrorKind::Connect, "closed_early", format!("{place} closes its connections as soon as they are open."))
+        .with_cure("Try again later.")
+}
+
+/// Whether the peer ended the connection because it was pinged too much.
+pub(super) fn asks_for_calm(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| {
+        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
+}
+
+/// The bound on opening ran out.
+pub(super) fn open_timeout(bound: Duration, waited_for: &str) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "open_timeout",
+        format!("The stream did not open within {} s: still waiting for {waited_for}.", bound.as_secs_f32()),
+    )
+    .with_cure("Try again, or raise Timeouts.open.")
+}
+
+/// The stream did not open.
+pub(super) fn from_open(error: &SdkError<OpenError, HttpResponse>) -> Error {
+    let SdkError::ServiceError(service) = error else { return from_transport(error) };
+    let status = service.raw().status().as_u16();
+    let name = service.err().code().map_or_else(|| format!("Http{status}"), bare_name);
+    let message = service.err().message().unwrap_or_default();
+    from_service(&name, message, Some(status), service.err().request_id())
+}
+
+/// The open stream failed.
+pub(super) fn from_stream(error: &SdkError<StreamError, RawMessage>, request_id: Option<&str>) -> Error {
+    let (name, message) = match error {
+        SdkError::ServiceError(service) => {
+            let raw = service.raw();
+            // `.code()` is None for these: only the variant, or the frame's own header, names them.
+            let name = match service.err() {
+                StreamError::InternalServerException(_) => "InternalServerException".to_owned(),
+                StreamError::ModelStreamErrorException(_) => "ModelStreamErrorException".to_owned(),
+                StreamError::ModelTimeoutException(_) => "ModelTimeoutException".to_owned(),
+                StreamError::ServiceUnavailableException(_) => "ServiceUnavailableException".to_owned(),
+                StreamError::ThrottlingException(_) => "ThrottlingException".to_owned(),
+                StreamError::ValidationException(_) => "ValidationException".to_owned(),
+                _ => header(raw, ":exception-type").unwrap_or_else(|| "UnknownException".to_owned()),
+            };
+            let message = service.err().message().map(str::to_owned).or_else(|| payload_message(raw));
+            (name, message.unwrap_or_default())
+        }
+        // An unmodelled failure of the service: the SDK does not know this type of message.
+        SdkError::ResponseError(response) if header(response.raw(), ":message-type").as_deref() == Some("error") => {
+            let raw = response.raw();
+            let name = header(raw, ":error-code").unwrap_or_else(|| "UnknownError".to_owned());
+            (name, header(raw, ":error-message").unwrap_or_default())
+        }
+        SdkError::ResponseError(_) => {
+            return Error::new(
+                ErrorKind::StreamLost,
+                "bad_frame",
+                format!("The service sent something that is not an event: {}.", chain(error)),
+            )
+            .with_cure("Open a new stream.")
+            .with_request_id(request_id.map(str::to_owned));
+        }
+        _ => return from_transport(error).with_request_id(request_id.map(str::to_owned)),
+    };
+    from_service(&name, &message, None, request_id)
+}
+
+/// Whatever is not the service's own word.
+fn from_transport(error: &(dyn StdError + 'static)) -> Error {
+    if let Some(ours) = find::<Error>(error) {
+        return ours.clone();
+    }
+    let lost =
+        |code: &str, message: String| Error::new(ErrorKind::StreamLost, code, message).with_cure("Open a new stream.");
+    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_timeout) {
+        return lost("peer_silent", "The service stopped answering on this connection.".to_owned());
+    }
+    if let Some(http2) = find::<h2::Error>(error)
+        && let Some(reason) = http2.reason()
+    {
+        let (code, what) = if http2.is_go_away() {
+            ("connection_closed", "closed the connection")
+        } else {
+            ("stream_reset", "reset the stream")
+        };
+        let who = if http2.is_remote() { "The service" } else { "The HTTP/2 layer" };
+        return lost(code, format!("{who} {what}: {reason:?} ({}).", reason.description()));
+    }
+    if find::<hyper::Error>(error).is_some() || find::<io::Error>(error).is_some() {
+        return lost("connection_lost", format!("The connection was lost: {}.", chain(error)));
+    }
+    internal(&format!("The request could not be made: {}.", chain(error)))
+}
+
+/// An exception of the service, by its name.
+fn from_service(name: &str, message: &str, status: Option<u16>, request_id: Option<&str>) -> Error {
+    let (cut_id, text) = cut_request_id(message);
+    let text = if text.is_empty() { "The service gave no reason." } else { text };
+    let (kind, cure) = classify(name, status);
+    let error =
+        Error::new(kind, name, format!("{name}: {text}")).with_request_id(request_id.map(str::to_owned).or(cut_id));
+    let error = match cure {
+        Some(cure) => error.with_cure(cure),
+        None => error,
+    };
+    // Refusals by name, but of a stream and not of what it said: a new one may succeed.
+    let transient = ["System instability detected", "RST_STREAM closed stream", "Timed out waiting for"];
+    if kind == ErrorKind::Validation && transient.iter().any(|sign| text.contains(sign)) {
+        return error.retryable(true);
+    }
+    error
+}
+
+fn classify(name: &str, status: Option<u16>) -> (ErrorKind, Option<&'static str>) {
+    const DENIED: Option<&str> = Some(
+        "Check the keys, the clock of this machine, the region, access to the model, and the IAM action \
+         bedrock:InvokeModelWithBidirectionalStream.",
+    );
+    const BACK_OFF: Option<&str> = Some("Wait a little and open again, or ask AWS for a higher quota.");
+    // In the stream the same names begin with a small letter.
+    let name = name.strip_suffix("Exception").unwrap_or(name);
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    if ["ExpiredToken", "TokenRefreshRequired"].into_iter().any(is) {
+        return (ErrorKind::AccessDenied, Some("The credentials have expired: fetch new ones."));
+    }
+    let denied = [
+        "AccessDenied",
+        "UnrecognizedClient",
+        "InvalidSignature",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "NotAuthorized",
+        "OptInRequired",
+    ];
+    let throttled = ["Throttling", "ThrottledException", "TooManyRequests", "ServiceQuotaExceeded", "ModelNotReady"];
+    if denied.into_iter().any(is) {
+        (ErrorKind::AccessDenied, DENIED)
+    } else if throttled.into_iter().any(is) {
+        (ErrorKind::Throttled, BACK_OFF)
+    } else if is("ResourceNotFound") {
+        (ErrorKind::Validation, Some("Check the model id, and that the model exists in this region."))
+    } else if is("Validation") {
+        (ErrorKind::Validation, None)
+    } else if ["InternalServer", "ServiceUnavailable", "ModelError", "ModelStreamError", "ModelTimeout"]
+        .into_iter()
+        .any(is)
+    {
+        (ErrorKind::Service, Some("Open a new stream; if it goes on, see the AWS Health dashboard."))
+    } else {
+        match status {
+            Some(401 | 403) => (ErrorKind::AccessDenied, DENIED),
+            Some(429) => (ErrorKind::Throttled, BACK_OFF),
+            Some(400..=499) => (ErrorKind::Validation, None),
+            _ => (ErrorKind::Service, None),
+        }
+    }
+}
+
+/// `x-amzn-errortype` may carry a namespace before `#` and a URL after `:`.
+fn bare_name(code: &str) -> String {
+    let code = code.split(':').next().unwrap_or(code);
+    code.rsplit('#').next().unwrap_or(code).to_owned()
+}
+
+/// Splits `RequestId=<id> : <text>`, as the service prefixes many of its messages.
+fn cut_request_id(message: &str) -> (Option<String>, &str) {
+    let split = message.trim().strip_prefix("RequestId=").and_then(|rest| rest.split_once(':'));
+    match split {
+        Some((id, text)) if !id.trim().contains(char::is_whitespace) => (Some(id.trim().to_owned()), text.trim()),
+        _ => (None, message.trim()),
+    }
+}
+
+fn decoded(raw: &RawMessage) -> Option<&Message> {
+    match raw {
+        RawMessage::Decoded(message) => Some(message),
+        _ => None,
+    }
+}
+
+fn header(raw: &RawMessage, name: &str) -> Option<String> {
+    let header = decoded(raw)?.headers().iter().find(|header| header.name().as_str() == name)?;
+    Some(header.value().as_string().ok()?.as_str().to_owned())
+}
+
+fn payload_message(raw: &RawMessage) -> Option<String> {
+    let payload: serde_json::Value = serde_json::from_slice(decoded(raw)?.payload()).ok()?;
+    let message = payload.get("message").or_else(|| payload.get("Message"))?;
+    Some(message.as_str()?.to_owned())
+}

@@ -1,0 +1,206 @@
+//! The real transport: the official AWS SDK's bidirectional call over our own HTTP/2 connections.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use aws_sdk_bedrockruntime::{
+    Client, Config,
+    config::retry::RetryConfig,
+    operation::RequestId,
+    primitives::{
+        Blob,
+        event_stream::{EventReceiver, EventStreamSender},
+    },
+    types::{
+        BidirectionalInputPayloadPart, InvokeModelWithBidirectionalStreamInput as Input,
+        InvokeModelWithBidirectionalStreamOutput as Output,
+        error::InvokeModelWithBidirectionalStreamOutputError as StreamError,
+    },
+};
+use aws_smithy_runtime_api::client::auth::AuthSchemeId;
+use bytes::Bytes;
+use tokio::{
+    sync::{OnceCell, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+
+use super::{
+    CredentialSource, Downlink, OpenRequest, Opening, Transport, TransportConfig,
+    connector::Connector,
+    credentials,
+    endpoint::{self, Endpoint},
+    errors,
+    pool::PoolSettings,
+    tls::ClientTls,
+};
+use crate::error::Result;
+
+/// Events between the session and the SDK. Few: the session's own bounded queue is the buffer, and whatever waits here
+/// can no longer be taken back.
+const UPLINK_EVENTS: usize = 4;
+
+/// Streams to Bedrock, or whatever endpoint is configured. Cheap to clone; clones share connections and keys.
+#[derive(Clone)]
+pub struct SdkTransport(Arc<Inner>);
+
+struct Inner {
+    config: TransportConfig,
+    settings: PoolSettings,
+    client: OnceCell<Client>,
+}
+
+impl SdkTransport {
+    /// Checks the configuration. Reads no file and opens no connection: that happens with the first stream.
+    pub fn new(config: TransportConfig) -> Result<Self> {
+        Self::with_pool(config, PoolSettings::default())
+    }
+
+    /// As `new`, with other sizes and bounds for the connections.
+    pub fn with_pool(config: TransportConfig, settings: PoolSettings) -> Result<Self> {
+        if let Some(url) = &config.endpoint_url {
+            endpoint::check_url(url, config.allow_insecure)?;
+        }
+        Ok(Self(Arc::new(Inner { config, settings, client: OnceCell::new() })))
+    }
+}
+
+impl Transport for SdkTransport {
+    fn open(&self, request: OpenRequest) -> Opening {
+        let (uplink, events) = mpsc::channel(UPLINK_EVENTS);
+        let inner = Arc::clone(&self.0);
+        // A task of its own, since the service may send headers only after events that the session sends meanwhile.
+        // The set aborts it if the session gives up, which resets the stream.
+        let mut opening = JoinSet::new();
+        opening.spawn(async move { inner.open(request, events).await });
+        Opening {
+            uplink,
+            headers: Box::pin(async move {
+                match opening.join_next().await {
+                    Some(Ok(opened)) => opened.map(Downlink::Sdk),
+                    _ => Err(errors::internal("The task that opens the stream ended without a result.")),
+                }
+            }),
+        }
+    }
+}
+
+impl Inner {
+    async fn open(&self, request: OpenRequest, events: mpsc::Receiver<Bytes>) -> Result<SdkDownlink> {
+        let bound = Bound { length: request.open_timeout, deadline: Instant::now() + request.open_timeout };
+        // Boxed: 23 kB that only the first stream needs.
+        let built = self.client.get_or_try_init(|| Box::pin(self.build()));
+        let client = bound.on("the configuration", built).await?;
+        let call = client
+            .invoke_model_with_bidirectional_stream()
+            .model_id(request.model_id)
+            .body(EventStreamSender::from(ReceiverStream::new(events).map(|event| Ok(chunk(event)))))
+            .customize();
+        let (call, waits_for) = match (&self.config.credentials, request.ask) {
+            (CredentialSource::Ask, Some(asked)) => {
+                let keys = bound.on("the credentials callable", credentials::ask(asked.as_ref())).await?;
+                (call.config_override(Config::builder().credentials_provider(keys)), "response headers")
+            }
+            (CredentialSource::Ask, None) => {
+                return Err(errors::internal("The client asks for credentials, but nobody can be asked."));
+            }
+            (CredentialSource::Static(_), _) => (call, "response headers"),
+            (CredentialSource::DefaultChain, _) => (call, "credentials or response headers"),
+        };
+        let sent = async { call.send().await.map_err(|error| errors::from_open(&error)) };
+        let output = bound.on(waits_for, sent).await?;
+        let request_id = output.request_id().map(str::to_owned);
+        tracing::debug!(request_id, "stream open");
+        Ok(SdkDownlink { events: Some(output.body), request_id })
+    }
+
+    /// Reads configuration, roots and profile, once.
+    async fn build(&self) -> Result<Client> {
+        let endpoint = Endpoint::resolve(&self.config).await?;
+        let tls = Arc::new(load_tls(endpoint.ca_bundle.clone()).await?);
+        let connector = Connector::new(Arc::clone(&tls), self.settings.clone());
+        let mut config = Config::builder()
+            .behavior_version(endpoint::behavior_version())
+            .region(endpoint.region.clone())
+            .http_client(connector)
+            .identity_cache(credentials::cache())
+            // The service refuses API keys for this operation. A builder of our own also never reads
+            // AWS_BEARER_TOKEN_BEDROCK, as one made from the shared configuration would.
+            .auth_scheme_preference([AuthSchemeId::from("sigv4")])
+            // A stream's body cannot be sent twice: retrying is for those who know the conversation.
+            .retry_config(RetryConfig::disabled());
+        config = match &self.config.credentials {
+            CredentialSource::Static(keys) => config.credentials_provider(credentials::fixed(keys)),
+            CredentialSource::DefaultChain => {
+                let chain = credentials::default_chain(&endpoint.region, self.config.profile.as_deref(), tls.bundle());
+                config.credentials_provider(chain.await?)
+            }
+            CredentialSource::Ask => config,
+        };
+        if let Some(url) = &endpoint.url {
+            config = config.endpoint_url(url);
+        }
+        Ok(Client::from_conf(config.build()))
+    }
+}
+
+async fn load_tls(bundle: Option<PathBuf>) -> Result<ClientTls> {
+    let loaded = tokio::task::spawn_blocking(move || ClientTls::load(bundle.as_deref())).await;
+    loaded.unwrap_or_else(|_| Err(errors::internal("Loading the trusted roots failed.")))
+}
+
+fn chunk(event: Bytes) -> Input {
+    // No copy: the encoder hands over its only reference.
+    Input::Chunk(BidirectionalInputPayloadPart::builder().bytes(Blob::new(Vec::from(event))).build())
+}
+
+/// The bound on opening a stream, over all its steps together.
+struct Bound {
+    length: Duration,
+    deadline: Instant,
+}
+
+impl Bound {
+    async fn on<T>(&self, step: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let done = tokio::time::timeout_at(self.deadline, work).await;
+        done.unwrap_or_else(|_| Err(errors::open_timeout(self.length, step)))
+    }
+}
+
+/// What comes down one open stream.
+pub struct SdkDownlink {
+    /// None once the stream has ended: the SDK repeats some errors for ever.
+    events: Option<EventReceiver<Output, StreamError>>,
+    request_id: Option<String>,
+}
+
+impl SdkDownlink {
+    /// The contract of [`Downlink::recv`].
+    pub async fn recv(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let Some(events) = &mut self.events else { return Ok(None) };
+            match events.recv().await {
+                Ok(Some(Output::Chunk(part))) => {
+                    let json = part.bytes.map(Blob::into_inner).unwrap_or_default();
+                    if !json.is_empty() {
+                        return Ok(Some(Bytes::from(json)));
+                    }
+                    tracing::debug!(request_id = self.request_id, "skipped a chunk without bytes");
+                }
+                Ok(Some(_)) => tracing::debug!(request_id = self.request_id, "skipped a frame of unknown type"),
+                Ok(None) => {
+                    self.events = None;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.events = None;
+                    return Err(errors::from_stream(&error, self.request_id.as_deref()));
+                }
+            }
+        }
+    }
+
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+}
