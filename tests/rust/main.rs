@@ -2,3 +2,5 @@
 
 mod emulator_wire;
 mod raw_client;
+mod transport_client;
+mod transport_emulator;
