@@ -1,5 +1,6 @@
 //! Integration tests over real sockets, one module a subject.
 
+mod emulator_faults;
 mod emulator_wire;
 mod raw_client;
 mod transport_client;

@@ -24,7 +24,7 @@ use h2::{
     client::{ResponseFuture, SendRequest},
 };
 use http::{Request, Response};
-use novasonic::emulator::{Emulator, Settings};
+use novasonic::emulator::{Emulator, Settings, StreamReport};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde_json::{Value, json};
 use tokio::{
@@ -63,9 +63,20 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (requests, connection) = h2::client::handshake(socket).await.unwrap();
+        // Narrow streams in a wide connection: one that is not read stops itself and no neighbour.
+        let (requests, connection) = h2::client::Builder::new()
+            .initial_window_size(65_535)
+            .initial_connection_window_size(16 * 1024 * 1024)
+            .handshake(socket)
+            .await
+            .unwrap();
         let ended = tokio::spawn(connection);
         Self { requests, authority, scheme, ended }
+    }
+
+    /// What the peer's SETTINGS allow.
+    pub(crate) fn max_streams(&self) -> usize {
+        self.requests.current_max_send_streams()
     }
 
     /// Names another host in :authority than the one connected to.
@@ -197,10 +208,10 @@ pub(crate) enum Received {
 }
 
 impl Received {
-    pub(crate) fn event(self, name: &str) -> Value {
+    pub(crate) fn exception(self) -> (String, String) {
         match self {
-            Self::Event(mut event) if event["event"].get(name).is_some() => event["event"][name].take(),
-            other => panic!("expected {name}, got {other:?}"),
+            Self::Exception { name, message } => (name, message),
+            other => panic!("expected an exception, got {other:?}"),
         }
     }
 }
@@ -275,8 +286,17 @@ impl Stream {
         Ok(Response::from_parts(parts, ()))
     }
 
+    /// The name, status and message of a refusal.
+    pub(crate) async fn refusal(&mut self) -> (u16, String, String) {
+        let head = self.head().await.unwrap();
+        assert!(head.headers().contains_key("x-amzn-requestid"));
+        let name = head.headers()["x-amzn-errortype"].to_str().unwrap().split(':').next().unwrap().to_owned();
+        let message = self.error_body().await["message"].as_str().unwrap().to_owned();
+        (head.status().as_u16(), name, message)
+    }
+
     /// The body of an error.
-    pub(crate) async fn error_body(&mut self) -> Value {
+    async fn error_body(&mut self) -> Value {
         let mut all = BytesMut::new();
         while let Some(data) = self.body.as_mut().unwrap().data().await {
             all.extend_from_slice(&data.unwrap());
@@ -286,6 +306,30 @@ impl Stream {
 
     pub(crate) async fn next(&mut self) -> Received {
         timeout(LIMIT, self.read()).await.expect("something from the emulator")
+    }
+
+    /// PCM bytes of the next audioOutput, whatever else is said around it.
+    pub(crate) async fn next_audio(&mut self) -> Vec<u8> {
+        loop {
+            match self.next().await {
+                Received::Event(event) => {
+                    if let Some(content) = event["event"]["audioOutput"]["content"].as_str() {
+                        return STANDARD.decode(content).unwrap();
+                    }
+                }
+                other => panic!("expected audioOutput, got {other:?}"),
+            }
+        }
+    }
+
+    /// Reads to the end; what ended it.
+    pub(crate) async fn rest(&mut self) -> Received {
+        loop {
+            match self.next().await {
+                Received::Event(_) => {}
+                other => return other,
+            }
+        }
     }
 
     async fn read(&mut self) -> Received {
@@ -315,7 +359,20 @@ impl Stream {
     }
 }
 
-pub(crate) fn encode(message: &Message) -> Bytes {
+/// The emulator's only stream, once it has ended.
+pub(crate) async fn ended(emulator: &Emulator) -> StreamReport {
+    let report = async {
+        loop {
+            match emulator.streams().as_slice() {
+                [report] if report.ended.is_some() => return report.clone(),
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    timeout(LIMIT, report).await.unwrap_or_else(|_| panic!("no single ended stream: {:?}", emulator.streams()))
+}
+
+fn encode(message: &Message) -> Bytes {
     let mut bytes = Vec::new();
     write_message_to(message, &mut bytes).unwrap();
     bytes.into()
