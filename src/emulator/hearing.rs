@@ -16,15 +16,19 @@ const LOWEST_BAR: f32 = 150.0;
 const ABOVE_FLOOR: f32 = 3.2;
 /// Once begun, speech may fall to half the bar (-6 dB) before a window counts as silent.
 const KEEP: f32 = 0.5;
-/// While the model is heard, the user must reach -12 dB of its loudest window: an echo at -20 dB leaves 8 dB of room.
-const AGAINST_MODEL: f32 = 0.25;
-/// Voiced windows, less the silent ones between them, that make a beginning: a click or a knock does not.
-const ONSET_WINDOWS: u32 = 5;
-const ONSET_WINDOWS_AGAINST_MODEL: u32 = 9;
+/// While the model is heard, the user must reach -15 dB of its loudest window: an echo at -20 dB stays 5 dB below, and
+/// a person at the usual -26 dBFS still gets over a loud synthetic voice.
+const AGAINST_MODEL: f32 = 0.18;
+/// A window above the bar counts two, one below it takes one away, and so many make a beginning: a click, a knock or
+/// typing does not.
+const ONSET: u32 = 10;
+const ONSET_AGAINST_MODEL: u32 = 18;
 /// Fast speech at speed 10 would otherwise be cut at every plosive.
 const SHORTEST_PAUSE_MS: u64 = 100;
 /// Kept from before the beginning, so that soft first consonants are not lost.
-const PRE_ROLL_MS: u64 = 400;
+const PRE_ROLL_MS: u64 = 300;
+/// A hesitant beginning is kept no longer than this.
+const LONGEST_ONSET_MS: u64 = 2_000;
 /// Kept of the silence after the last voiced window.
 const POST_ROLL_MS: u64 = 120;
 /// An utterance that grows longer is taken as ended.
@@ -59,6 +63,8 @@ pub(super) struct Hearing {
     floor: VecDeque<f32>,
     bucket: (f32, u32),
     onset: u32,
+    /// The window in which `onset` last left zero.
+    onset_since: u64,
     /// Before speech: the pre-roll. In speech: the utterance.
     kept: Vec<u8>,
     speech: Option<Utterance>,
@@ -90,6 +96,7 @@ impl Hearing {
             floor: VecDeque::from([FIRST_FLOOR; FLOOR_BUCKETS]),
             bucket: (f32::MAX, 0),
             onset: 0,
+            onset_since: 0,
             kept: Vec::new(),
             speech: None,
         }
@@ -119,17 +126,25 @@ impl Hearing {
         self.learn_floor(level);
         match &mut self.speech {
             None => {
-                self.onset = if level >= bar { self.onset + 1 } else { self.onset.saturating_sub(1) };
-                let needed = if model_level.is_some() { ONSET_WINDOWS_AGAINST_MODEL } else { ONSET_WINDOWS };
+                if level < bar {
+                    self.onset = self.onset.saturating_sub(1);
+                } else {
+                    if self.onset == 0 {
+                        self.onset_since = self.windows - 1;
+                    }
+                    self.onset += 2;
+                }
+                let needed = if model_level.is_some() { ONSET_AGAINST_MODEL } else { ONSET };
                 if self.onset >= needed {
-                    self.trim_pre_roll(self.bytes_in(PRE_ROLL_MS));
+                    let began = self.onset_since.max(self.windows.saturating_sub(LONGEST_ONSET_MS / WINDOW_MS));
+                    self.trim_pre_roll((self.windows - began) * WINDOW_MS + PRE_ROLL_MS);
                     self.speech =
                         Some(Utterance { last_voiced_window: self.windows, last_voiced_kept: self.kept.len() });
-                    heard.push(Heard::Began { offset_ms: (self.windows - u64::from(self.onset)) * WINDOW_MS });
+                    heard.push(Heard::Began { offset_ms: began * WINDOW_MS });
                     self.onset = 0;
-                } else if self.kept.len() > self.bytes_in(4 * PRE_ROLL_MS) {
-                    // Moving the tail at each window would copy the pre-roll fifty times a second.
-                    self.trim_pre_roll(self.bytes_in(PRE_ROLL_MS));
+                } else if self.kept.len() > self.bytes_in(2 * (LONGEST_ONSET_MS + PRE_ROLL_MS)) {
+                    // Moving the tail at each window would copy it fifty times a second.
+                    self.trim_pre_roll(LONGEST_ONSET_MS + PRE_ROLL_MS);
                 }
             }
             Some(utterance) => {
@@ -173,7 +188,8 @@ impl Hearing {
         }
     }
 
-    fn trim_pre_roll(&mut self, bytes: usize) {
+    fn trim_pre_roll(&mut self, ms: u64) {
+        let bytes = self.bytes_in(ms);
         self.kept.drain(..self.kept.len().saturating_sub(bytes));
     }
 

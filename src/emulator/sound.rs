@@ -2,7 +2,9 @@
 
 use std::f64::consts::TAU;
 
-use crate::audio::SAMPLE_BYTES;
+use bytes::Bytes;
+
+use crate::audio::{self, SAMPLE_BYTES};
 
 /// A fifth of full scale: plainly audible, never startling.
 const TONE_PEAK: f64 = 6_500.0;
@@ -39,25 +41,13 @@ pub(super) fn murmur(text: &str, rate_hz: u32) -> Vec<u8> {
     pcm
 }
 
-/// Linear interpolation: enough to hear one's own voice again, bit-exact between equal rates.
-pub(super) fn resample(pcm: Vec<u8>, from_hz: u32, to_hz: u32) -> Vec<u8> {
+/// The same sound at another rate, bit-exact between equal ones.
+pub(super) fn resample(pcm: &Bytes, from_hz: u32, to_hz: u32) -> Bytes {
     if from_hz == to_hz {
-        return pcm;
+        return pcm.clone();
     }
-    let samples: Vec<i32> = samples_of(&pcm).map(i32::from).collect();
-    let Some(last) = samples.last().copied() else { return Vec::new() };
-    let (from, to) = (u64::from(from_hz), u64::from(to_hz).max(1));
-    let count = samples.len() as u64 * to / from.max(1);
-    let mut resampled = Vec::with_capacity(pcm.len());
-    for n in 0..count {
-        let (whole, part) = (n * from / to, n * from % to);
-        let at = |index: u64| usize::try_from(index).ok().and_then(|i| samples.get(i)).copied().unwrap_or(last);
-        let (left, right) = (i64::from(at(whole)), i64::from(at(whole + 1)));
-        let value = left + (right - left) * part.cast_signed() / to.cast_signed();
-        // Between two samples that fit.
-        resampled.extend_from_slice(&i16::try_from(value).unwrap_or_default().to_le_bytes());
-    }
-    resampled
+    let samples: Vec<i16> = samples_of(pcm).collect();
+    audio::resample(&samples, from_hz, to_hz).into_iter().flat_map(i16::to_le_bytes).collect()
 }
 
 /// RMS of the loudest 20 ms.

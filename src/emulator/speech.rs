@@ -22,7 +22,7 @@ use crate::audio::{SAMPLE_BYTES, duration_ms};
 const PIECE_MS: u32 = 80;
 const FASTER_THAN_PLAYED: u32 = 3;
 /// How long a loudspeaker may lag behind our clock: network, jitter buffer, sound card.
-const LOUDSPEAKER_LAG: Duration = Duration::from_millis(400);
+const LOUDSPEAKER_LAG: Duration = Duration::from_millis(600);
 /// For orientation in usage events only; the service's tokenizer is not known.
 const SPEECH_TOKENS_PER_SECOND: u64 = 25;
 const TEXT_BYTES_PER_TOKEN: usize = 4;

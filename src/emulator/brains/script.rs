@@ -139,10 +139,7 @@ impl Planned {
                     Sound::Tone { frequency_hz, duration_ms } => {
                         Some(sound::tone(*frequency_hz, *duration_ms, rate_hz).into())
                     }
-                    Sound::Recording { pcm, rate_hz: from_hz } if *from_hz == rate_hz => Some(pcm.clone()),
-                    Sound::Recording { pcm, rate_hz: from_hz } => {
-                        Some(sound::resample(pcm.to_vec(), *from_hz, rate_hz).into())
-                    }
+                    Sound::Recording { pcm, rate_hz: from_hz } => Some(sound::resample(pcm, *from_hz, rate_hz)),
                 },
             },
         };

@@ -308,6 +308,9 @@ fn opened_audio() -> Vec<Vec<u8>> {
     [opened(), vec![audio_start("a"), audio_input("a", &[0; 2])]].concat()
 }
 
+/// A name, events, and words of the refusal of the last of them, or None where all are accepted.
+type ToolCase = (&'static str, Vec<Vec<u8>>, Option<&'static str>);
+
 #[test]
 fn a_tool_result_must_be_a_json_object_in_a_block_of_its_own() {
     let start = |role: &str, inner: serde_json::Value| {
@@ -320,8 +323,7 @@ fn a_tool_result_must_be_a_json_object_in_a_block_of_its_own() {
     let text = || json!({"mediaType": "text/plain"});
     let bare =
         event("contentStart", &json!({"promptName": PROMPT, "contentName": "r", "type": "TOOL", "role": "TOOL"}));
-    type Case = (&'static str, Vec<Vec<u8>>, Option<&'static str>);
-    let table: Vec<Case> = vec![
+    let table: Vec<ToolCase> = vec![
         ("object", vec![start("TOOL", text()), tool_result("r", r#"{"t":1}"#), content_end("r")], None),
         ("plain text", vec![start("TOOL", text()), tool_result("r", "21 degrees")], Some(TOOL_RESPONSE)),
         ("array", vec![start("TOOL", text()), tool_result("r", "[1]")], Some(TOOL_RESPONSE)),
