@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from novasonic import Buffers, ConfigError, Credentials, Message, NovaSonicError, Timeouts
-from novasonic._bridge import credentials_row
+from novasonic._credentials import credentials_row
 
 KEYS = Credentials("AKIAEXAMPLEKEY", "wJalrXUtnFEMI", "FwoGZXIvYXdzE")
 

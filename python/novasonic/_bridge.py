@@ -11,15 +11,15 @@ the user holds, so that one can be collected.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import threading
 from asyncio import _get_running_loop
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from novasonic._credentials import ask, credentials_row
+from novasonic._waiting import SendLine, TurnWaiters
 from novasonic.audio import SAMPLE_BYTES
-from novasonic.config import Credentials
 from novasonic.events import (
     AudioOutput,
     Event,
@@ -36,13 +36,11 @@ from novasonic.exceptions import ConcurrencyError, SessionClosedError
 from novasonic.transcript import TranscriptLog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from typing import TypeAlias
+    from collections.abc import Callable, Coroutine
 
     from novasonic import _core
+    from novasonic._credentials import CredentialsProvider
     from novasonic.exceptions import NovaSonicError
-
-    CredentialsProvider: TypeAlias = Callable[[], Credentials | Awaitable[Credentials]]
 
 __all__ = ["Bridge", "event_from_row"]
 
@@ -101,9 +99,8 @@ class Bridge:
         self._closing = False
         self._end_seen = asyncio.Event()
         self._reader: asyncio.Future[None] | None = None
-        self._senders: deque[tuple[asyncio.Future[None], bytes]] = deque()
-        self._last_ended_turn = 0
-        self._turn_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._senders = SendLine(self._take)
+        self._turns = TurnWaiters()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.loop.add_reader(self._fd, self._pump)
 
@@ -190,7 +187,7 @@ class Bridge:
         if isinstance(item, Exception):
             raise item
         if isinstance(item, TurnEnded) and item.turn is not None:
-            self._turn_over(item.turn)
+            self._turns.over(item.turn)
         return item
 
     async def turn_ended(self, turn: int) -> None:
@@ -200,23 +197,11 @@ class Bridge:
             NovaSonicError: The session ended before that.
         """
         self.check_owner()
-        if turn <= self._last_ended_turn:
+        if self._turns.is_over(turn):
             return
         if self._core is None:
             raise self.closed_error()
-        waiter = self.loop.create_future()
-        entry = (turn, waiter)
-        self._turn_waiters.append(entry)
-        try:
-            await waiter
-        finally:
-            self._turn_waiters.remove(entry)
-
-    def _turn_over(self, turn: int) -> None:
-        self._last_ended_turn = max(self._last_ended_turn, turn)
-        for awaited, waiter in self._turn_waiters:
-            if awaited <= turn and not waiter.done():
-                waiter.set_result(None)
+        await self._turns.wait(turn)
 
     # Sending.
 
@@ -231,32 +216,13 @@ class Bridge:
 
     async def send_audio(self, pcm: bytes) -> None:
         """Hand `pcm` to the core, waiting in line for room. Cancelled, it was taken whole or not at all."""
-        core = self.core()
-        if not self._senders and core.send_audio_or_want_room(pcm):
-            return
-        waiter = self.loop.create_future()
-        self._senders.append((waiter, pcm))
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            # The next in line may be smaller and fit already.
-            self._admit_senders()
-            raise
+        self.check_owner()
+        await self._senders.send(pcm)
 
-    def _admit_senders(self) -> None:
-        while self._senders:
-            waiter, pcm = self._senders[0]
-            if not waiter.done():
-                try:
-                    if self._core is None:
-                        raise self.closed_error()  # noqa: TRY301 - one way for both kinds of end
-                    if not self._core.send_audio_or_want_room(pcm):
-                        return
-                except Exception as error:
-                    waiter.set_exception(error)
-                else:
-                    waiter.set_result(None)
-            self._senders.popleft()
+    def _take(self, pcm: bytes) -> bool:
+        if self._core is None:
+            raise self.closed_error()
+        return self._core.send_audio_or_want_room(pcm)
 
     def interrupt(self) -> None:
         """Stop the running turn, and drop what of its audio waits here."""
@@ -279,7 +245,7 @@ class Bridge:
             self._purge(interrupted)
         for request_id, _kind in requests:
             self.own(self._answer_credentials(request_id), f"novasonic-credentials-{request_id}")
-        self._admit_senders()
+        self._senders.admit()
         self._wake_reader()
         if self._closing and self._more_in_core:
             self.loop.call_soon(self._pump)
@@ -308,7 +274,9 @@ class Bridge:
 
     async def _answer_credentials(self, request_id: int) -> None:
         try:
-            credentials = await self._ask_provider()
+            if self._provider is None:
+                raise RuntimeError("nobody can give credentials")  # noqa: TRY301 - answered like any failure
+            credentials = await ask(self._provider)
         except Exception as error:
             self.provider_error = error
             if self._core is not None:
@@ -317,19 +285,6 @@ class Bridge:
             return
         if self._core is not None:
             self._core.answer_credentials(request_id, *credentials_row(credentials))
-
-    async def _ask_provider(self) -> Credentials:
-        provider = self._provider
-        if provider is None:
-            raise RuntimeError("nobody can give credentials")
-        if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(type(provider).__call__):
-            answer = provider()
-        else:
-            answer = await asyncio.to_thread(provider)
-        credentials = await answer if inspect.isawaitable(answer) else answer
-        if not isinstance(credentials, Credentials):
-            raise TypeError(f"expected novasonic.Credentials, got {type(credentials).__name__}")
-        return credentials
 
     # Tasks and the end.
 
@@ -396,7 +351,7 @@ class Bridge:
             self._final_stats = self._core.stats()
         for item in self._queue:
             if isinstance(item, TurnEnded) and item.turn is not None:
-                self._turn_over(item.turn)
+                self._turns.over(item.turn)
         self._release()
 
     def _release(self) -> None:
@@ -410,23 +365,10 @@ class Bridge:
         self.loop.remove_reader(self._fd)
         self._core = None
         self._end_seen.set()
-        self._admit_senders()
-        for _turn, waiter in self._turn_waiters:
-            if not waiter.done():
-                waiter.set_exception(self.closed_error())
+        self._senders.admit()
+        self._turns.fail(self.closed_error())
         for task in self._tasks:
             task.cancel()
-
-
-def credentials_row(credentials: Credentials) -> tuple[str, str, str | None, float | None]:
-    """Return `credentials` as the core takes them, the expiry in seconds since the epoch."""
-    expires_at = credentials.expires_at
-    return (
-        credentials.access_key_id,
-        credentials.secret_access_key,
-        credentials.session_token,
-        expires_at.timestamp() if expires_at is not None else None,
-    )
 
 
 def second_reader_error() -> ConcurrencyError:

@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 from novasonic import _core
-from novasonic._bridge import Bridge, credentials_row
+from novasonic._bridge import Bridge
+from novasonic._credentials import credentials_row
 from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Message, Timeouts
 from novasonic.exceptions import ConfigError
 from novasonic.session import Session
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from types import TracebackType
 
-    from novasonic._bridge import CredentialsProvider
+    from novasonic._credentials import CredentialsProvider
 
 __all__ = ["Connecting", "NovaSonic"]
 

@@ -1,0 +1,93 @@
+"""Tasks that wait on a session: for room to send, for the end of a turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SendLine", "TurnWaiters"]
+
+
+class SendLine:
+    """Senders that wait for room, first come, first served.
+
+    `take` hands a chunk over and returns whether there was room; what it raises goes to the sender.
+    """
+
+    __slots__ = ("_take", "_waiting")
+
+    def __init__(self, take: Callable[[bytes], bool]) -> None:
+        self._take = take
+        self._waiting: deque[tuple[asyncio.Future[None], bytes]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def send(self, pcm: bytes) -> None:
+        """Hand `pcm` over in its turn. Cancelled, it was taken whole or not at all."""
+        if not self._waiting and self._take(pcm):
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((waiter, pcm))
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # The next in line may be smaller and fit already.
+            self.admit()
+            raise
+
+    def admit(self) -> None:
+        """Let in whom there is room for, from the head of the line."""
+        while self._waiting:
+            waiter, pcm = self._waiting[0]
+            # Done means cancelled: nothing of that chunk is taken any more.
+            if not waiter.done():
+                try:
+                    if not self._take(pcm):
+                        return
+                except Exception as error:
+                    waiter.set_exception(error)
+                else:
+                    waiter.set_result(None)
+            self._waiting.popleft()
+
+
+class TurnWaiters:
+    """Who waits for which turn to end."""
+
+    __slots__ = ("_last_ended", "_waiting")
+
+    def __init__(self) -> None:
+        self._last_ended = 0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    def is_over(self, turn: int) -> bool:
+        """Whether `turn` or a later one has ended."""
+        return turn <= self._last_ended
+
+    async def wait(self, turn: int) -> None:
+        """Wait for the end of `turn` or of a later one."""
+        waiter = asyncio.get_running_loop().create_future()
+        entry = (turn, waiter)
+        self._waiting.append(entry)
+        try:
+            await waiter
+        finally:
+            self._waiting.remove(entry)
+
+    def over(self, turn: int) -> None:
+        """Tell that `turn` has ended."""
+        self._last_ended = max(self._last_ended, turn)
+        for awaited, waiter in self._waiting:
+            if awaited <= turn and not waiter.done():
+                waiter.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Tell all who still wait that their turn will not end."""
+        for _turn, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
