@@ -4,6 +4,7 @@
 //! never touch a Python object on that path. Signatures are in `python/novasonic/_core.pyi`, documentation on the
 //! Python facade.
 
+mod client;
 mod errors;
 mod event;
 mod runtime;
@@ -20,6 +21,8 @@ mod _core {
     #[expect(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
+    #[pymodule_export]
+    use super::client::Client;
     #[pymodule_export]
     use super::session::Session;
 

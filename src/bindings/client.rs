@@ -1,0 +1,142 @@
+//! A configured client: one transport, and the sessions it opens.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use pyo3::prelude::*;
+
+use super::{
+    errors,
+    runtime::OfProcess,
+    session::{self, Session},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig},
+    session::{Buffers, SessionConfig, Timeouts},
+    transport::{CredentialSource, SdkTransport, TransportConfig},
+};
+
+#[pyclass(frozen, module = "novasonic._core")]
+pub(super) struct Client(OfProcess<Arc<SdkTransport>>);
+
+/// `(access_key_id, secret_access_key, session_token, expires_at)`.
+type Keys = (String, String, Option<String>, Option<f64>);
+
+#[pymethods]
+impl Client {
+    #[new]
+    #[pyo3(signature = (*, region, profile, credentials, ask_credentials, endpoint_url, ca_bundle, allow_insecure))]
+    #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
+    fn new(
+        py: Python<'_>,
+        region: Option<String>,
+        profile: Option<String>,
+        credentials: Option<Keys>,
+        ask_credentials: bool,
+        endpoint_url: Option<String>,
+        ca_bundle: Option<PathBuf>,
+        allow_insecure: bool,
+    ) -> PyResult<Self> {
+        let credentials = match credentials {
+            Some((id, secret, token, expires_at)) => {
+                CredentialSource::Static(session::credentials(id, secret, token, expires_at))
+            }
+            None if ask_credentials => CredentialSource::Ask,
+            None => CredentialSource::DefaultChain,
+        };
+        let config = TransportConfig { region, profile, credentials, endpoint_url, ca_bundle, allow_insecure };
+        let transport = SdkTransport::new(config).map_err(|error| errors::to_py_err(py, &error))?;
+        Ok(Self(OfProcess::new("NovaSonic client", Arc::new(transport))))
+    }
+
+    /// Begins to open a session and returns at once.
+    #[pyo3(signature = (
+        *, model, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, history,
+        input_buffer, output_buffer, open_timeout, close_timeout
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
+    fn open(
+        &self,
+        py: Python<'_>,
+        model: String,
+        system: Option<String>,
+        voice: String,
+        input_rate: u32,
+        output_rate: u32,
+        turn_taking: Option<&str>,
+        max_tokens: Option<u32>,
+        top_p: Option<f64>,
+        temperature: Option<f64>,
+        history: Vec<(String, String)>,
+        input_buffer: f64,
+        output_buffer: f64,
+        open_timeout: f64,
+        close_timeout: f64,
+    ) -> PyResult<Session> {
+        let transport = Arc::clone(self.0.get(py)?);
+        let config = || -> Result<SessionConfig, Error> {
+            Ok(SessionConfig {
+                model_id: model,
+                stream: StreamConfig {
+                    system,
+                    voice,
+                    input_rate: rate("input_rate", input_rate)?,
+                    output_rate: rate("output_rate", output_rate)?,
+                    sensitivity: turn_taking.map(sensitivity).transpose()?,
+                    max_tokens,
+                    top_p,
+                    temperature,
+                    history: history.into_iter().map(message).collect::<Result<_, _>>()?,
+                },
+                buffers: Buffers {
+                    input_ms: milliseconds("Buffers.input", input_buffer)?,
+                    output_ms: milliseconds("Buffers.output", output_buffer)?,
+                },
+                timeouts: Timeouts {
+                    open: duration("Timeouts.open", open_timeout)?,
+                    close: duration("Timeouts.close", close_timeout)?,
+                },
+            })
+        };
+        let config = config().map_err(|error| errors::to_py_err(py, &error))?;
+        Session::spawn(py, transport, config)
+    }
+}
+
+fn invalid(code: &str, message: String) -> Error {
+    Error::new(ErrorKind::Config, code, message)
+}
+
+fn rate(name: &str, hz: u32) -> Result<SampleRate, Error> {
+    SampleRate::from_hz(hz).ok_or_else(|| {
+        invalid("sample_rate", format!("{name} is {hz} Hz.")).with_cure("The service takes 8000, 16000 and 24000 Hz.")
+    })
+}
+
+fn sensitivity(name: &str) -> Result<EndpointingSensitivity, Error> {
+    match name {
+        "high" => Ok(EndpointingSensitivity::High),
+        "medium" => Ok(EndpointingSensitivity::Medium),
+        "low" => Ok(EndpointingSensitivity::Low),
+        _ => Err(invalid("invalid_turn_taking", format!("turn_taking is {name:?}."))
+            .with_cure("Use \"high\", \"medium\", \"low\" or None.")),
+    }
+}
+
+fn message((role, text): (String, String)) -> Result<Message, Error> {
+    let role = match role.as_str() {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        _ => return Err(invalid("invalid_history", format!("a message of history has the role {role:?}."))),
+    };
+    Ok(Message { role, text })
+}
+
+fn duration(name: &str, seconds: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| invalid("invalid_seconds", format!("{name} is {seconds}.")))
+}
+
+fn milliseconds(name: &str, seconds: f64) -> Result<u64, Error> {
+    let duration = duration(name, seconds)?;
+    u64::try_from(duration.as_millis()).map_err(|_| invalid("invalid_seconds", format!("{name} is {seconds}.")))
+}
