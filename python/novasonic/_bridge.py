@@ -261,10 +261,10 @@ class Bridge:
             self._reader.set_result(None)
 
     def _purge(self, turn: int | None) -> None:
-        """Drop audio up to `turn` (None: all) that the reader has not taken yet."""
+        """Drop audio of `turn` (None: of any) that the reader has not taken yet."""
         kept: deque[Event | Exception] = deque()
         for item in self._queue:
-            if isinstance(item, AudioOutput) and (turn is None or (item.turn or 0) <= turn):
+            if isinstance(item, AudioOutput) and turn in (None, item.turn):
                 self._purged_audio_ms += _audio_ms(item)
             else:
                 kept.append(item)

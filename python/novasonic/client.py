@@ -28,7 +28,7 @@ _TURN_TAKING = ("high", "medium", "low")
 class NovaSonic:
     """Opens conversations with Amazon Nova Sonic.
 
-    Costs nothing until the first `connect`. One client may serve several event loops and threads; its sessions share
+    Reads no file and opens no connection before the first `connect`. One client may serve several event loops and threads; its sessions share
     connections. It does not survive a fork: create it in the process that uses it.
 
     Args:
@@ -43,7 +43,6 @@ class NovaSonic:
 
     Raises:
         ConfigError: A setting is wrong.
-        CertificateError: The CA bundle cannot be read or holds no certificate.
     """
 
     __slots__ = ("_core", "_provider", "_shown")
@@ -121,7 +120,8 @@ class NovaSonic:
             timeouts: Bounds on waiting.
 
         Raises:
-            ConfigError: A setting is wrong; at once, the rest when it is opened.
+            ConfigError: A setting is wrong: at once where it shows by itself, when the session is opened where it
+                takes files (region, profile, CA bundle).
             CredentialsError: No credentials, or the callable failed (its exception is the cause).
             AccessDeniedError: The service refused them.
             CertificateError: The service's certificate is not trusted.
