@@ -12,8 +12,8 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig},
-    session::{Buffers, SessionConfig, Timeouts},
-    transport::{CredentialSource, SdkTransport, TransportConfig},
+    session::{Buffers, SessionConfig, Timeouts, TokioClock},
+    transport::{CredentialSource, TransportConfig, sdk::SdkTransport},
 };
 
 #[pyclass(frozen, module = "novasonic._core")]
@@ -96,6 +96,7 @@ impl Client {
                     open: duration("Timeouts.open", open_timeout)?,
                     close: duration("Timeouts.close", close_timeout)?,
                 },
+                clock: Arc::new(TokioClock::default()),
             })
         };
         let config = config().map_err(|error| errors::to_py_err(py, &error))?;
