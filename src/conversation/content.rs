@@ -1,7 +1,5 @@
 //! Content blocks: whose turn they belong to, what they add to the transcript, and which of their ends ends a turn.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::{Conversation, Emit, EventKind, Speaker, blocks::Block, segments::Fit, turn::Reply};
@@ -111,8 +109,7 @@ impl Conversation {
             && turn.goes_on(Reply::Heard)
         {
             let rate_hz = block.rate_hz.unwrap_or(self.output_rate_hz);
-            let length = Duration::from_millis(audio::duration_ms(pcm.len(), rate_hz));
-            self.playing_until = self.playing_until.max(emit.at) + length;
+            self.playing_until = self.playing_until.max(emit.at) + audio::duration(pcm.len(), rate_hz);
             emit.push(Some(number), EventKind::Audio { pcm, rate_hz });
         }
         if block.turn.is_none() || block.kind.is_none() {
@@ -138,8 +135,9 @@ impl Conversation {
             self.on_barge_in(block.turn.or(self.turns.last_replied()), emit);
             return;
         }
-        let Some(turn) = self.turns.current.as_ref().filter(|turn| turn.replied()) else { return };
-        let of_turn = block.turn.is_none_or(|number| number == turn.number);
+        let Some(turn) = &self.turns.current else { return };
+        // A reply may be one silent block; a block that nobody announced must at least follow something of the reply.
+        let of_turn = block.turn.map_or(turn.replied(), |number| number == turn.number);
         let spoken = kind == Some(ContentKind::Audio) && *stop_reason == StopReason::EndTurn && of_turn;
         if spoken || (turn.all_said() && !self.blocks.audio_open(turn.number)) {
             self.end_turn(emit);

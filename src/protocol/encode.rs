@@ -5,9 +5,7 @@
 
 use std::fmt::Write as _;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-
-use super::{EndpointingSensitivity, InputContent, InputEvent, Role, SampleRate};
+use super::{EndpointingSensitivity, InputContent, InputEvent, Role, SampleRate, base64};
 
 /// Braces, keys and two UUIDs; what an event carries comes on top.
 const ENVELOPE_BYTES: usize = 192;
@@ -173,7 +171,7 @@ impl Object<'_> {
     fn base64(&mut self, key: &str, bytes: &[u8]) -> &mut Self {
         let json = self.key(key);
         json.push('"');
-        STANDARD.encode_string(bytes, json);
+        base64::push(json, bytes);
         json.push('"');
         self
     }

@@ -3,6 +3,7 @@
 //! Nothing here knows tokio, sockets or clocks (a lint keeps it so). Source of every rule:
 //! the AWS Nova 2 user guide, "Input events" and "Output events".
 
+mod base64;
 mod config;
 mod decode;
 mod encode;

@@ -34,6 +34,20 @@ pub(super) struct Envelope<'a> {
     pub(super) event: Member<'a>,
 }
 
+/// A chunk with one `audioOutput` and no other event.
+#[derive(Deserialize)]
+pub(super) struct AudioEnvelope<'a> {
+    #[serde(borrow)]
+    pub(super) event: AudioMember<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AudioMember<'a> {
+    #[serde(borrow, rename = "audioOutput")]
+    pub(super) audio: Output<'a>,
+}
+
 /// The first event we know under `event`, or the first of all if we know none.
 pub(super) struct Member<'a> {
     pub(super) name: Cow<'a, str>,

@@ -41,6 +41,16 @@ fn several_sentences_end_with_the_last_audio() {
 }
 
 #[test]
+fn a_silent_reply_ends_its_turn() {
+    Tape::new()
+        .hears(user("u", "Hush."))
+        .hears([audio_end("nobody-knows", END)])
+        .says(&["start 1", "user 1.0 Hush."])
+        .hears([audio_start("a"), audio_end("a", END)])
+        .says(&["end 1"]);
+}
+
+#[test]
 fn end_turn_of_a_text_is_not_the_end() {
     Tape::new()
         .hears(user("u", "Tell me."))
