@@ -145,6 +145,36 @@ fn speech_while_the_delivered_reply_is_still_heard() {
 }
 
 #[test]
+fn speech_while_the_next_piece_of_audio_is_late() {
+    speaking().waits(400).hears([speech_start()]).says(&["cut 1"]);
+}
+
+#[test]
+fn what_was_cut_off_does_not_count_as_heard_later() {
+    Tape::new()
+        .hears([audio_start("a1")])
+        .hears((0..100).map(|_| audio_output("a1")))
+        .hears([audio_end("a1", INTERRUPTED)])
+        .hears(audio("a2", END))
+        .waits(80)
+        .hears([speech_start()])
+        .says(&[&["start 1"], &["audio 1"; 100][..], &["cut 1", "end 1 cut", "start 2", "audio 2", "end 2"]].concat());
+}
+
+#[test]
+fn the_cut_sentence_finds_its_turn_and_the_rest_of_it_waits_for_nothing() {
+    speaking()
+        .hears(plan("p1b", "There was a king."))
+        .hears([audio_end("a1", INTERRUPTED)])
+        .hears(user("u2", "Stop."))
+        .hears(plan("p2", "It is 5."))
+        .says(&["plan 1.1 There was a king.", "cut 1", "end 1 cut", "start 2", "user 2.0 Stop.", "plan 2.0 It is 5."])
+        .hears(said("f1", "Once upon", PARTIAL))
+        .hears(said("f2", "It is five.", PARTIAL))
+        .says(&["said 1.0 Once upon", "said 2.0 It is five."]);
+}
+
+#[test]
 fn speech_after_the_reply_was_heard_is_the_next_turn() {
     speaking().hears([audio_end("a1", END)]).waits(80).hears([speech_start()]).says(&["end 1"]);
 }

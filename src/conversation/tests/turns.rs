@@ -144,7 +144,10 @@ fn a_final_that_never_comes_does_not_shift_the_next_ones() {
         .hears(user("u1", "One?"))
         .hears(plan("p1", "One."))
         .hears(audio("a1", END))
-        .hears(exchange(2, "Two?", "Two."))
+        .hears(user("u2", "Two?"))
+        .hears(plan("p2", "Two."))
+        .hears([audio_start("a2"), audio_output("a2")])
+        .hears(said("f2", "Two.", END))
         .says(&[
             "start 1",
             "user 1.0 One?",
@@ -155,7 +158,6 @@ fn a_final_that_never_comes_does_not_shift_the_next_ones() {
             "user 2.0 Two?",
             "plan 2.0 Two.",
             "audio 2",
-            "end 2",
             "said 2.0 Two.",
         ]);
 }
@@ -283,6 +285,15 @@ fn a_lost_stream_ends_its_turn_and_numbers_go_on() {
         // Ids are the stream's own: the next one may give the same.
         .hears(exchange(2, "Again?", "Well,"))
         .says(&["start 2", "user 2.0 Again?", "plan 2.0 Well,", "audio 2", "end 2", "said 2.0 Well,"]);
+}
+
+#[test]
+fn a_new_stream_s_ids_are_not_the_old_one_s() {
+    Tape::new()
+        .hears([audio_start("a"), audio_output("a")])
+        .loses_its_stream()
+        .hears([audio_output("a")])
+        .says(&["start 1", "audio 1", "end 1", "start 2", "audio 2"]);
 }
 
 #[test]

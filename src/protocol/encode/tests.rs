@@ -130,7 +130,16 @@ fn audio_is_written_without_growing_the_buffer() {
     }
 }
 
+#[test]
+fn every_ascii_character_survives() {
+    let all: String = ('\0'..='\x7f').collect();
+    let event = InputEvent::TextInput { prompt: prompt(), content: content(), text: all.clone() };
+    assert_eq!(parsed(&event)["event"]["textInput"]["content"], json!(all));
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_text_survives(text in any::<String>(), name in any::<String>()) {
         let event = InputEvent::TextInput { prompt: name.as_str().into(), content: content(), text: text.clone() };
