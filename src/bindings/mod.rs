@@ -5,6 +5,7 @@
 //! Python facade.
 
 mod client;
+mod emulator;
 mod errors;
 mod event;
 mod runtime;
@@ -23,6 +24,8 @@ mod _core {
 
     #[pymodule_export]
     use super::client::Client;
+    #[pymodule_export]
+    use super::emulator::{Emulator, resample};
     #[pymodule_export]
     use super::session::Session;
 

@@ -1,0 +1,341 @@
+//! The emulator as `novasonic.emulator` runs it, and the door to brains written in Python.
+//!
+//! The emulator's thread puts notices into a mailbox and raises a descriptor; the event loop that runs the brains
+//! empties it. What a brain does comes back by plain calls. That thread never attaches to Python, so it may be
+//! joined while the interpreter is held.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyBytes, PyList},
+};
+
+use super::{runtime::OfProcess, wake::Wake};
+use crate::emulator::{
+    self, BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, Settings, StreamReport,
+    TurnRequest,
+};
+
+/// Lines of the log that may wait; whoever does not read them loses the oldest.
+const MAX_LINES: usize = 1_000;
+
+#[pyclass(frozen, module = "novasonic._core")]
+pub(super) struct Emulator(OfProcess<Running>);
+
+struct Running {
+    state: Mutex<State>,
+    mailbox: Arc<Mailbox>,
+    https_port: u16,
+    http_port: u16,
+    ca_pem: String,
+}
+
+enum State {
+    Live(emulator::Emulator),
+    Stopped(Vec<StreamReport>),
+}
+
+/// What the emulator tells, until the loop comes for it.
+struct Mailbox {
+    waiting: Mutex<Waiting>,
+    wake: Arc<Wake>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    notices: VecDeque<BrainNotice>,
+    lines: VecDeque<String>,
+}
+
+impl BrainHost for Mailbox {
+    fn notice(&self, notice: BrainNotice) {
+        let mut waiting = lock(&self.waiting);
+        // A turn that is over before its brain heard of it needs none. So a loop that stalls finds no more notices
+        // than there are open turns.
+        if let BrainNotice::Cancel { turn_id } = notice {
+            let before = waiting.notices.len();
+            waiting.notices.retain(|queued| turn_of(queued) != turn_id);
+            if waiting.notices.len() < before {
+                return;
+            }
+        }
+        waiting.notices.push_back(notice);
+        drop(waiting);
+        self.wake.notify();
+    }
+}
+
+impl Mailbox {
+    fn line(&self, line: &str) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.lines.len() == MAX_LINES {
+            waiting.lines.pop_front();
+        }
+        waiting.lines.push_back(line.to_owned());
+        drop(waiting);
+        self.wake.notify();
+    }
+}
+
+type Drained<'py> = (Bound<'py, PyList>, Vec<String>, bool);
+type Report = (u64, u64, String, String, Option<String>, Vec<String>, u64, u64, Option<String>);
+/// `(after_events, kind, name, message, number)`; which of the last three count depends on the kind.
+type FaultRow = (u64, String, String, String, u32);
+
+#[pymethods]
+impl Emulator {
+    #[new]
+    #[pyo3(signature = (*, brain, script, host, port, http_port, allow_remote, sans, verify, access_key_id,
+        secret_access_key, headers, speed, max_streams, idle_limit, stream_limit, faults))]
+    #[expect(clippy::too_many_arguments, reason = "one call, keywords only")]
+    fn start(
+        py: Python<'_>,
+        brain: &str,
+        script: Option<PathBuf>,
+        host: &str,
+        port: u16,
+        http_port: u16,
+        allow_remote: bool,
+        sans: Vec<String>,
+        verify: bool,
+        access_key_id: String,
+        secret_access_key: String,
+        headers: &str,
+        speed: f64,
+        max_streams: u32,
+        idle_limit: f64,
+        stream_limit: f64,
+        faults: Vec<FaultRow>,
+    ) -> PyResult<Self> {
+        let mailbox = Arc::new(Mailbox { waiting: Mutex::default(), wake: Wake::new()? });
+        let on_log = Arc::clone(&mailbox);
+        let settings = Settings {
+            host: host.parse::<IpAddr>().map_err(|_| bad(format!("host is {host:?}, which is no IP address")))?,
+            port,
+            http_port,
+            allow_remote,
+            sans,
+            brain: match (brain, script) {
+                ("echo", _) => BrainChoice::Echo,
+                ("parrot", _) => BrainChoice::Parrot,
+                ("script", Some(path)) => BrainChoice::Script(path),
+                ("host", _) => BrainChoice::Host(Arc::clone(&mailbox) as Arc<dyn BrainHost>),
+                _ => return Err(bad(format!("no brain is called {brain:?}"))),
+            },
+            verify,
+            access_key_id,
+            secret_access_key,
+            headers: match headers {
+                "first-event" => HeadersAt::FirstEvent,
+                "immediately" => HeadersAt::Immediately,
+                _ => return Err(bad(format!("headers is {headers:?}, not \"first-event\" or \"immediately\""))),
+            },
+            speed,
+            max_streams_per_connection: max_streams,
+            idle_limit: seconds("idle_limit", idle_limit)?,
+            stream_limit: seconds("stream_limit", stream_limit)?,
+            faults: faults.into_iter().map(fault).collect::<PyResult<_>>()?,
+            on_log: Some(Arc::new(move |line: &str| on_log.line(line))),
+        };
+        let emulator = py.detach(|| emulator::Emulator::start(settings)).map_err(start_error)?;
+        let running = Running {
+            https_port: emulator.https_addr().port(),
+            http_port: emulator.http_addr().port(),
+            ca_pem: emulator.ca_pem().to_owned(),
+            state: Mutex::new(State::Live(emulator)),
+            mailbox,
+        };
+        Ok(Self(OfProcess::new("Emulator", running)))
+    }
+
+    #[getter]
+    fn https_port(&self, py: Python<'_>) -> PyResult<u16> {
+        Ok(self.0.get(py)?.https_port)
+    }
+
+    #[getter]
+    fn http_port(&self, py: Python<'_>) -> PyResult<u16> {
+        Ok(self.0.get(py)?.http_port)
+    }
+
+    #[getter]
+    fn ca_pem(&self, py: Python<'_>) -> PyResult<&str> {
+        Ok(&self.0.get(py)?.ca_pem)
+    }
+
+    #[getter]
+    fn fd(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.0.get(py)?.mailbox.wake.fd())
+    }
+
+    /// `(notices, lines of the log, whether more notices wait)`.
+    fn drain<'py>(&self, py: Python<'py>, max_notices: usize) -> PyResult<Drained<'py>> {
+        let mailbox = &self.0.get(py)?.mailbox;
+        mailbox.wake.clear();
+        let mut waiting = lock(&mailbox.waiting);
+        let count = waiting.notices.len().min(max_notices);
+        let notices: Vec<BrainNotice> = waiting.notices.drain(..count).collect();
+        let lines = waiting.lines.drain(..).collect();
+        let more = !waiting.notices.is_empty();
+        drop(waiting);
+        let rows = PyList::empty(py);
+        for notice in notices {
+            rows.append(row(py, notice)?)?;
+        }
+        Ok((rows, lines, more))
+    }
+
+    fn heard(&self, py: Python<'_>, turn_id: u64, text: String) -> PyResult<bool> {
+        self.act(py, turn_id, BrainAction::Heard(text))
+    }
+
+    #[pyo3(signature = (turn_id, text, pcm))]
+    fn say(&self, py: Python<'_>, turn_id: u64, text: String, pcm: Option<&[u8]>) -> PyResult<bool> {
+        self.act(py, turn_id, BrainAction::Say { text, pcm: pcm.map(Bytes::copy_from_slice) })
+    }
+
+    fn call(&self, py: Python<'_>, turn_id: u64, call_id: u64, name: String, arguments: String) -> PyResult<bool> {
+        self.act(py, turn_id, BrainAction::Call { call_id, name, arguments })
+    }
+
+    fn done(&self, py: Python<'_>, turn_id: u64) -> PyResult<bool> {
+        self.act(py, turn_id, BrainAction::Done)
+    }
+
+    fn failed(&self, py: Python<'_>, turn_id: u64, reason: String) -> PyResult<bool> {
+        self.act(py, turn_id, BrainAction::Failed(reason))
+    }
+
+    fn streams(&self, py: Python<'_>) -> PyResult<Vec<Report>> {
+        let reports = match &*lock(&self.0.get(py)?.state) {
+            State::Live(emulator) => emulator.streams(),
+            State::Stopped(reports) => reports.clone(),
+        };
+        Ok(reports.into_iter().map(report).collect())
+    }
+
+    /// Ends all streams and joins the emulator's thread. A second call does nothing.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let running = self.0.get(py)?;
+        py.detach(|| {
+            let mut state = lock(&running.state);
+            if let State::Live(emulator) = &mut *state {
+                emulator.stop();
+                *state = State::Stopped(emulator.streams());
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Emulator {
+    /// False: the turn is over, or its client reads so slowly that nothing more is taken now.
+    fn act(&self, py: Python<'_>, turn_id: u64, action: BrainAction) -> PyResult<bool> {
+        Ok(match &*lock(&self.0.get(py)?.state) {
+            State::Live(emulator) => emulator.act(turn_id, action),
+            State::Stopped(_) => false,
+        })
+    }
+}
+
+/// The notice's kind, the turn, and what its Python twin (`emulator/_host.py`) takes.
+fn row(py: Python<'_>, notice: BrainNotice) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match notice {
+        BrainNotice::Turn(turn) => {
+            let TurnRequest { turn_id, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools, .. } = turn;
+            let pcm = PyBytes::new(py, &pcm);
+            ("turn", turn_id, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools)
+                .into_pyobject(py)?
+                .into_any()
+        }
+        BrainNotice::Cancel { turn_id } => ("cancel", turn_id).into_pyobject(py)?.into_any(),
+        BrainNotice::ToolResult { turn_id, call_id, content } => {
+            ("tool_result", turn_id, call_id, content).into_pyobject(py)?.into_any()
+        }
+    })
+}
+
+fn turn_of(notice: &BrainNotice) -> u64 {
+    match notice {
+        BrainNotice::Turn(turn) => turn.turn_id,
+        BrainNotice::Cancel { turn_id } | BrainNotice::ToolResult { turn_id, .. } => *turn_id,
+    }
+}
+
+fn report(report: StreamReport) -> Report {
+    (
+        report.stream_id,
+        report.connection_id,
+        report.model_id,
+        report.region,
+        report.access_key_id,
+        report.events,
+        report.audio_bytes,
+        report.output_audio_bytes,
+        report.ended,
+    )
+}
+
+/// Twin of `novasonic.emulator.Fault`.
+fn fault((after_events, kind, name, message, number): FaultRow) -> PyResult<Fault> {
+    let kind = match kind.as_str() {
+        "refuse" => FaultKind::Refuse {
+            status: u16::try_from(number).map_err(|_| bad(format!("{number} is no HTTP status")))?,
+            code: name,
+            message,
+        },
+        "reset" => FaultKind::Reset { code: number },
+        "fin" => FaultKind::Fin,
+        "end_stream" => FaultKind::EndStream,
+        "goaway" => FaultKind::GoAway { code: number },
+        "exception" => FaultKind::Exception { name, message },
+        "stall" => FaultKind::Stall,
+        other => return Err(bad(format!("no fault is called {other:?}"))),
+    };
+    Ok(Fault { after_events, kind })
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| bad(format!("{name} is {value}, which is no number of seconds")))
+}
+
+/// The facade makes a `ConfigError` of it.
+fn bad(message: String) -> PyErr {
+    PyValueError::new_err(message)
+}
+
+fn start_error(error: io::Error) -> PyErr {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => bad(error.to_string()),
+        _ => error.into(),
+    }
+}
+
+/// A panic under one of these locks leaves their data whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// PCM16LE mono at another rate.
+#[pyfunction]
+pub(super) fn resample<'py>(py: Python<'py>, pcm: &[u8], from_hz: u32, to_hz: u32) -> PyResult<Bound<'py, PyBytes>> {
+    let (pairs, rest) = pcm.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(bad(format!("{} bytes are no whole number of 16-bit samples", pcm.len())));
+    }
+    let out: Vec<u8> = py.detach(|| {
+        let samples: Vec<i16> = pairs.iter().map(|pair| i16::from_le_bytes(*pair)).collect();
+        crate::audio::resample(&samples, from_hz, to_hz).into_iter().flat_map(i16::to_le_bytes).collect()
+    });
+    Ok(PyBytes::new(py, &out))
+}
