@@ -102,10 +102,8 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn open(registry: Arc<Registry>, report: StreamReport, actions: mpsc::Sender<Action>) -> Self {
-        registry.log(&format!(
-            "stream {} to {} opened on connection {}",
-            report.stream_id, report.model_id, report.connection_id
-        ));
+        let line =
+            format!("stream {} to {} opened on connection {}", report.stream_id, report.model_id, report.connection_id);
         let stream_id = report.stream_id;
         let report = Arc::new(Mutex::new(report));
         let mut reports = lock(&registry.reports);
@@ -114,6 +112,8 @@ impl Entry {
         }
         reports.push_back(Arc::clone(&report));
         drop(reports);
+        // Afterwards, so that who reads the line finds the report.
+        registry.log(&line);
         Self { registry, report, actions, open_turns: Vec::new(), stream_id }
     }
 
