@@ -1,0 +1,328 @@
+"""The emulator as Python programs start and stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import shutil
+import tempfile
+import threading
+import warnings
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from novasonic import _core
+from novasonic.client import NovaSonic
+from novasonic.config import Credentials
+from novasonic.emulator._host import BrainHost
+from novasonic.emulator.reports import StreamReport
+from novasonic.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from novasonic.emulator.faults import Fault
+    from novasonic.emulator.turn import Brain
+
+__all__ = ["Emulator"]
+
+REGION = "us-east-1"
+"""The region that `Emulator.client` signs for; the emulator itself takes any."""
+
+_SCRIPT = "script:"
+_BUILT_IN = ("echo", "parrot")
+_LAST_PORT = 65_535
+
+
+class Emulator:
+    """Amazon Nova Sonic's wire on this machine: HTTP/2, TLS, signatures, order rules, voices and faults.
+
+    Use it with ``async with`` (a Python brain then runs on the same event loop) or with plain ``with`` (it gets a
+    thread and an event loop of its own). It answers only from what the current stream carries.
+
+    Args:
+        brain: Who answers: ``"echo"`` (each piece of audio at once), ``"parrot"`` (what was heard, after the pause),
+            ``"script:FILE"`` (turns of a TOML file), ``"voice"`` (a storyteller that understands and speaks English;
+            extra ``voice``), or ``async def brain(turn)``.
+        verify: Check the signatures of requests and events.
+        speed: 2.0: pauses, speech and time limits twice as fast.
+        host: IP address to bind.
+        port: Port of ``https``; 0: any free one.
+        http_port: Port of cleartext HTTP/2 with prior knowledge; 0: any free one.
+        san: Further names and addresses for the certificate, beside localhost, 127.0.0.1 and ::1.
+        headers: When response headers are sent: ``"first-event"``, as the service does, or ``"immediately"``.
+        allow_remote: Allow a `host` that other machines can reach.
+        max_streams: HTTP/2 streams that one connection may carry at a time.
+        idle_limit: Seconds without audio or text after which a stream is ended (service: 55 s).
+        stream_limit: Seconds after which a stream is ended (service: 480 s).
+        faults: Committed on each stream.
+        credentials: The only keys accepted where `verify` is true; None: a pair of the emulator's own.
+        on_log: Called with each line of the log, which goes to the logger ``novasonic.emulator`` too.
+
+    Raises:
+        ConfigError: A setting is wrong, or the extra that a brain needs is missing.
+        OSError: On entering: a port is taken, or a script cannot be read.
+    """
+
+    def __init__(
+        self,
+        brain: str | Brain = "parrot",
+        *,
+        verify: bool = True,
+        speed: float = 1.0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        http_port: int = 0,
+        san: Iterable[str] = (),
+        headers: Literal["first-event", "immediately"] = "first-event",
+        allow_remote: bool = False,
+        max_streams: int = 100,
+        idle_limit: float = 55.0,
+        stream_limit: float = 480.0,
+        faults: Iterable[Fault] = (),
+        credentials: Credentials | None = None,
+        on_log: Callable[[str], None] | None = None,
+    ) -> None:
+        if isinstance(san, str):
+            raise _config_error("san is a string, not a list of names.")
+        for what, number in (("port", port), ("http_port", http_port)):
+            if not 0 <= number <= _LAST_PORT:
+                raise _config_error(f"{what} is {number}, not a number from 0 to {_LAST_PORT}.")
+        self.credentials = credentials or Credentials(
+            "AKIDEMULATORNOTAWS00",
+            "the-emulators-secret-opens-no-door-at-aws",
+        )
+        self._brain, name, script = _choose(brain)
+        self._settings: dict[str, Any] = {
+            "brain": name,
+            "script": script,
+            "host": host,
+            "port": port,
+            "http_port": http_port,
+            "allow_remote": allow_remote,
+            "sans": list(san),
+            "verify": verify,
+            "access_key_id": self.credentials.access_key_id,
+            "secret_access_key": self.credentials.secret_access_key,
+            "headers": headers,
+            "speed": float(speed),
+            "max_streams": max_streams,
+            "idle_limit": float(idle_limit),
+            "stream_limit": float(stream_limit),
+            "faults": [(f.after_events, f.kind, f.name, f.message, f.number) for f in faults],
+        }
+        self._host = host
+        self._on_log = on_log
+        self._core: _core.Emulator | None = None
+        self._brain_host: BrainHost | None = None
+        self._thread: _LoopThread | None = None
+        self._directory: Path | None = None
+        self._remove_directory: weakref.finalize[..., Any] | None = None
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        state = "not started" if self._core is None else "stopped" if self._brain_host is None else self.url
+        return f"<novasonic.emulator.Emulator {state}>"
+
+    # Where it is.
+
+    @property
+    def url(self) -> str:
+        """``https://`` address: the ``endpoint_url`` of a client that trusts `ca_bundle`."""
+        return f"https://{self._address()}:{self._started().https_port}"
+
+    @property
+    def http_url(self) -> str:
+        """``http://`` address, for HTTP/2 with prior knowledge."""
+        return f"http://{self._address()}:{self._started().http_port}"
+
+    @property
+    def ca_bundle(self) -> str:
+        """Path of a PEM file with the certificate authority of this emulator; gone when it stops."""
+        self._started()
+        return str(self._directory / "ca.pem") if self._directory is not None else ""
+
+    @property
+    def ca_pem(self) -> str:
+        """What `ca_bundle` holds."""
+        return self._started().ca_pem
+
+    @property
+    def streams(self) -> tuple[StreamReport, ...]:
+        """Every stream so far, live and ended (the last 10,000)."""
+        return tuple(
+            StreamReport(stream, connection, model, region, key, tuple(events), heard, said, ended)
+            for stream, connection, model, region, key, events, heard, said, ended in self._started().streams()
+        )
+
+    def client(self, *, http: bool = False) -> NovaSonic:
+        """Return a client of this emulator.
+
+        Args:
+            http: Use the cleartext port instead of TLS.
+        """
+        return NovaSonic(
+            region=REGION,
+            credentials=self.credentials,
+            endpoint_url=self.http_url if http else self.url,
+            ca_bundle=None if http else self.ca_bundle,
+        )
+
+    # Its life.
+
+    async def __aenter__(self) -> Self:
+        self._brain_host = await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Cancel the turns of a Python brain, end all streams, remove the certificate. A second call does nothing."""
+        host, self._brain_host = self._brain_host, None
+        if host is None or self._pid != os.getpid():
+            return
+        try:
+            await host.aclose()
+        finally:
+            self._clean_up()
+
+    def __enter__(self) -> Self:
+        thread = _LoopThread()
+        try:
+            self._brain_host = thread.run(self._open())
+        except BaseException:
+            thread.stop()
+            raise
+        self._thread = thread
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End what ``with`` began, as `aclose` does. A second call does nothing."""
+        thread, self._thread = self._thread, None
+        if thread is None or self._pid != os.getpid():
+            return
+        try:
+            thread.run(self.aclose())
+        finally:
+            thread.stop()
+
+    def __del__(self) -> None:
+        host = getattr(self, "_brain_host", None)
+        if host is None or self._pid != os.getpid():
+            return
+        warnings.warn(f"{self!r} was never stopped", ResourceWarning, source=self, stacklevel=2)
+        # A loop that is closed has forgotten its readers; the core stops with its last reference.
+        with suppress(RuntimeError):
+            host.loop.call_soon_threadsafe(host.abandon)
+        if self._thread is not None:
+            self._thread.abandon()
+        self._clean_up()
+
+    async def _open(self) -> BrainHost:
+        if self._core is not None:
+            raise ConfigError(
+                "This emulator was started before.", code="emulator_restarted", cure="Make a new one for each use."
+            )
+        prepare = getattr(self._brain, "prepare", None)
+        if prepare is not None:
+            await asyncio.to_thread(prepare)
+        try:
+            core = await asyncio.to_thread(_core.Emulator, **self._settings)
+        except (ValueError, OverflowError, TypeError) as error:
+            raise _config_error(f"The emulator cannot start: {error}.") from error
+        self._core = core
+        self._directory = Path(tempfile.mkdtemp(prefix="novasonic-emulator-"))
+        self._remove_directory = weakref.finalize(self, _remove, self._directory, self._pid)
+        (self._directory / "ca.pem").write_text(core.ca_pem, encoding="ascii")
+        return BrainHost(core, self._brain, self._on_log)
+
+    def _clean_up(self) -> None:
+        if self._remove_directory is not None:
+            self._remove_directory()
+        close = getattr(self._brain, "close", None)
+        if close is not None:
+            close()
+
+    def _started(self) -> _core.Emulator:
+        if self._core is None:
+            raise ConfigError(
+                "This emulator was not started.",
+                code="emulator_not_started",
+                cure="Use it with `with` or `async with`.",
+            )
+        return self._core
+
+    def _address(self) -> str:
+        address = ipaddress.ip_address(self._host)
+        if address.is_unspecified:
+            # Bound to every interface; this machine reaches it over loopback.
+            address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+        return f"[{address}]" if address.version == 6 else str(address)
+
+
+class _LoopThread:
+    """An event loop in a thread of its own, for programs that have none."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        # A daemon, so that a program which forgets to stop it still exits.
+        self._thread = threading.Thread(target=self._main, name="novasonic-emulator-brain", daemon=True)
+        self._thread.start()
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def stop(self) -> None:
+        self.abandon()
+        self._thread.join()
+
+    def abandon(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+def _choose(brain: str | Brain) -> tuple[Brain | None, str, str | None]:
+    """The Python brain if any, the name for the core, the script's path."""
+    if not isinstance(brain, str):
+        if not callable(brain):
+            raise _config_error(f"brain is a {type(brain).__name__}; give a name or `async def brain(turn)`.")
+        return brain, "host", None
+    if brain in _BUILT_IN:
+        return None, brain, None
+    if brain.startswith(_SCRIPT) and len(brain) > len(_SCRIPT):
+        return None, "script", brain.removeprefix(_SCRIPT)
+    if brain == "voice":
+        from novasonic.emulator.voice import VoiceBrain
+
+        return VoiceBrain(), "host", None
+    raise _config_error(f'No brain is called {brain!r}. There are "echo", "parrot", "script:FILE" and "voice".')
+
+
+def _remove(directory: Path, pid: int) -> None:
+    # A fork inherits the finalizer, but the directory is its parent's.
+    if os.getpid() == pid:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _config_error(message: str) -> ConfigError:
+    return ConfigError(message, code="invalid_emulator")
