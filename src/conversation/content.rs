@@ -3,10 +3,7 @@
 use bytes::Bytes;
 
 use super::{Conversation, Emit, EventKind, Speaker, blocks::Block, segments::Fit, turn::Reply};
-use crate::{
-    audio,
-    protocol::{ContentKind, GenerationStage, OutputContent, Role, StopReason, is_interruption_marker},
-};
+use crate::protocol::{ContentKind, GenerationStage, OutputContent, Role, StopReason, is_interruption_marker};
 
 impl Conversation {
     /// Nothing begins a turn here: an interruption marker is announced like any sentence.
@@ -109,7 +106,7 @@ impl Conversation {
             && turn.goes_on(Reply::Heard)
         {
             let rate_hz = block.rate_hz.unwrap_or(self.output_rate_hz);
-            self.playing_until = self.playing_until.max(emit.at) + audio::duration(pcm.len(), rate_hz);
+            self.playback.receives(pcm.len(), rate_hz, emit.at);
             emit.push(Some(number), EventKind::Audio { pcm, rate_hz });
         }
         if block.turn.is_none() || block.kind.is_none() {
@@ -144,8 +141,8 @@ impl Conversation {
         }
     }
 
-    /// The turn that something of the reply belongs to: its block's, else the running one, else a new one (the assistant
-    /// may speak first).
+    /// The turn that something of the reply belongs to: its block's, else the running one, else a new one (the
+    /// assistant may speak first).
     fn reply_turn(&mut self, of_block: Option<u32>, emit: &mut Emit<'_>) -> u32 {
         let running = self.turns.current.as_ref().filter(|turn| !turn.user_spoke_since).map(|turn| turn.number);
         of_block.or(running).unwrap_or_else(|| self.begin_turn(emit))

@@ -9,6 +9,7 @@
 mod blocks;
 mod content;
 mod event;
+mod playback;
 mod segments;
 mod turn;
 mod usage;
@@ -19,6 +20,7 @@ use std::{borrow::Cow, time::Duration};
 
 use crate::protocol::{OutputEvent, TokenCounts};
 use blocks::Blocks;
+use playback::Playback;
 use turn::Turns;
 
 /// The `raw_type` of events that no event of the service caused.
@@ -29,8 +31,7 @@ pub struct Conversation {
     turns: Turns,
     blocks: Blocks,
     usage: TokenCounts,
-    /// When a listener has heard all audio so far: it comes faster than real time and is played by the clock.
-    playing_until: Duration,
+    playback: Playback,
 }
 
 impl Conversation {
@@ -40,7 +41,7 @@ impl Conversation {
             turns: Turns::default(),
             blocks: Blocks::default(),
             usage: TokenCounts::default(),
-            playing_until: Duration::ZERO,
+            playback: Playback::default(),
         }
     }
 
@@ -108,7 +109,8 @@ impl Conversation {
         }
     }
 
-    /// The caller interrupts: later audio of the running turn is swallowed; one `Interrupted(client)`, or nothing if no turn runs.
+    /// The caller interrupts: later audio of the running turn is swallowed; one `Interrupted(client)`, or nothing if no
+    /// turn runs.
     pub fn interrupt(&mut self, at: Duration, out: &mut Vec<Event>) {
         if let Some(number) = self.turn() {
             self.cut(number, InterruptSource::Client, &mut Emit { at, raw_type: OURS, out });
@@ -144,7 +146,7 @@ impl Conversation {
     fn cut(&mut self, number: u32, source: InterruptSource, emit: &mut Emit<'_>) {
         if let Some(turn) = self.turns.find(number).filter(|turn| !turn.interrupted) {
             turn.interrupted = true;
-            self.playing_until = emit.at;
+            self.playback.stops(emit.at);
             emit.push(Some(number), EventKind::Interrupted { source });
         }
     }
@@ -163,7 +165,7 @@ impl Conversation {
     /// the only sign. The turn goes on (silently), since the rest of its reply may be on its way.
     fn on_user_speech(&mut self, emit: &mut Emit<'_>) {
         if let Some(number) = self.turns.last_replied()
-            && (self.blocks.audio_open(number) || emit.at < self.playing_until)
+            && (self.blocks.audio_open(number) || self.playback.is_running(emit.at))
         {
             self.cut(number, InterruptSource::Model, emit);
         }

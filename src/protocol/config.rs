@@ -1,5 +1,8 @@
 //! What one stream is opened with.
 
+/// Bytes in one sample: 16 bits, mono, both ways (D-in).
+pub const SAMPLE_BYTES: usize = 2;
+
 /// PCM rates the service takes and gives (D-in: 8000 | 16000 | 24000).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SampleRate {

@@ -7,10 +7,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{
-    OutputContent, OutputEvent, TokenCounts, UsageDetails, base64,
+    OutputContent, OutputEvent, SAMPLE_BYTES, TokenCounts, UsageDetails, base64,
     shapes::{self, AudioEnvelope, Envelope},
 };
-use crate::audio::SAMPLE_BYTES;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {

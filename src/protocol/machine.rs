@@ -1,21 +1,22 @@
 //! The order of one stream's life: which step is legal now, and which events it becomes.
 //!
-//! opening -> open -> closed. A step is taken whole: its events are complete blocks, so nobody can get between the three
-//! events of a text ("Chat history should be sent completely before streaming audio" hits live text, too), and closing
-//! leaves nothing half shut. A refused step changes nothing.
+//! opening -> open -> closed. A step is taken whole: its events are complete blocks, so nobody can get between the
+//! three events of a text ("Chat history should be sent completely before streaming audio" hits live text, too), and
+//! closing leaves nothing half shut. A refused step changes nothing.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::{InputContent, InputEvent, Role, StreamConfig, encode::json_string_bytes, input::Name, split};
-use crate::audio::SAMPLE_BYTES;
+use super::{
+    InputContent, InputEvent, Role, SAMPLE_BYTES, StreamConfig, encode::json_string_bytes, input::Name, split,
+};
 
 /// Silence that wakes an audio block. Below 68 ms the model answers no text (measured); 0 ms cannot be closed.
 const PRIMING_MS: usize = 100;
 
-/// Audio in one event. The service would take 1,000,000 bytes, but nobody has measured more than 80 ms a write; 100 ms keeps
-/// the usual frames (10 to 100 ms) whole, and a large write of a caller cannot hold up a text behind it.
+/// Audio in one event. The service would take 1,000,000 bytes, but nobody has measured more than 80 ms a write; 100 ms
+/// keeps the usual frames (10 to 100 ms) whole, and one large write does not go to the service in one lump.
 const MAX_AUDIO_EVENT_MS: usize = 100;
 
 /// Text in one event: a system prompt of 32 KB in one `textInput` was refused, pieces of 4,000 bytes are in production.

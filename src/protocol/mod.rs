@@ -13,7 +13,7 @@ mod output;
 mod shapes;
 mod split;
 
-pub use config::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig};
+pub use config::{EndpointingSensitivity, Message, Role, SAMPLE_BYTES, SampleRate, StreamConfig};
 pub use decode::{DecodeError, decode};
 pub use encode::encode;
 pub use input::{InputContent, InputEvent, Name};

@@ -91,8 +91,10 @@ fn documented() -> Vec<(&'static str, Value, OutputEvent)> {
         (
             "usageEvent",
             json!({"details": {
-                    "delta": {"input": {"speechTokens": 1, "textTokens": 2}, "output": {"speechTokens": 3, "textTokens": 4}},
-                    "total": {"input": {"speechTokens": 5, "textTokens": 6}, "output": {"speechTokens": 7, "textTokens": 8}}},
+                    "delta": {
+                        "input": {"speechTokens": 1, "textTokens": 2}, "output": {"speechTokens": 3, "textTokens": 4}},
+                    "total": {
+                        "input": {"speechTokens": 5, "textTokens": 6}, "output": {"speechTokens": 7, "textTokens": 8}}},
                 "totalInputTokens": 11, "totalOutputTokens": 15, "totalTokens": 26}),
             OutputEvent::Usage(UsageDetails {
                 delta: TokenCounts { speech_in: 1, text_in: 2, speech_out: 3, text_out: 4 },
@@ -122,7 +124,10 @@ fn each_event_in_its_documented_form() {
 /// Forms in which sources disagree, and members that are missing or of no use.
 #[test]
 fn variants() {
-    let start = |fields: Value| json!({"contentId": "c-1", "type": "TEXT", "role": "ASSISTANT", "additionalModelFields": fields});
+    let start = |fields: Value| {
+        let id = "c-1";
+        json!({"contentId": id, "type": "TEXT", "role": "ASSISTANT", "additionalModelFields": fields})
+    };
     let planned = || text_start(Some(Role::Assistant), Some(GenerationStage::Speculative));
     let no_stage = || text_start(Some(Role::Assistant), None);
     let once = r#"{ "generationStage" : "SPECULATIVE" }"#;
@@ -344,7 +349,7 @@ proptest! {
     }
 
     #[test]
-    fn tool_use_round_trip(tool_use_id in any::<String>(), name in any::<String>(), key in any::<String>(), value: i64) {
+    fn tool_use_round_trip(tool_use_id: String, name: String, key: String, value: i64) {
         let arguments = json!({key: value}).to_string();
         let event = common("toolUse", json!({
             "contentId": "c-1", "toolUseId": tool_use_id, "toolName": name, "content": arguments}));
@@ -356,7 +361,8 @@ proptest! {
         let counts = counts.map(u64::from);
         let sides = |c: &[u64]| json!({
             "input": {"speechTokens": c[0], "textTokens": c[1]}, "output": {"speechTokens": c[2], "textTokens": c[3]}});
-        let event = common("usageEvent", json!({"details": {"delta": sides(&counts[..4]), "total": sides(&counts[4..])}}));
+        let details = json!({"delta": sides(&counts[..4]), "total": sides(&counts[4..])});
+        let event = common("usageEvent", json!({"details": details}));
         let tokens = |c: &[u64]| TokenCounts { speech_in: c[0], text_in: c[1], speech_out: c[2], text_out: c[3] };
         let expected = UsageDetails { delta: tokens(&counts[..4]), total: tokens(&counts[4..]) };
         prop_assert_eq!(decoded(&event), Ok(OutputEvent::Usage(expected)));
