@@ -68,7 +68,7 @@ impl Host {
     }
 
     async fn told(&self) {
-        let told = tokio::time::timeout(Duration::from_secs(600), self.bell.notified()).await;
+        let told = tokio::time::timeout(Duration::from_mins(10), self.bell.notified()).await;
         assert!(told.is_ok(), "the host was never told; it has {:?}", self.kinds());
     }
 

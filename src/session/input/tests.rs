@@ -217,12 +217,11 @@ fn no_wake_up_is_lost() {
         if told {
             ring();
         }
-        match taken {
-            Some(Taken::Audio(pcm)) => counts[usize::from(pcm[0]) - 1] += pcm.len(),
-            _ => {
-                assert!(!producers.iter().all(thread::JoinHandle::is_finished), "{counts:?} of {expected}");
-                thread::yield_now();
-            }
+        if let Some(Taken::Audio(pcm)) = taken {
+            counts[usize::from(pcm[0]) - 1] += pcm.len();
+        } else {
+            assert!(!producers.iter().all(thread::JoinHandle::is_finished), "{counts:?} of {expected}");
+            thread::yield_now();
         }
     }
     assert_eq!(counts, sizes.map(|size| size * CHUNKS));

@@ -150,7 +150,7 @@ async fn a_close_is_bounded_whatever_the_peer_does() {
 async fn a_reader_that_stopped_does_not_hold_a_close() {
     let mut small = config();
     small.buffers.output_ms = 80;
-    let (mut host, mut peer) = live(small).await;
+    let (mut host, peer) = live(small).await;
     peer.send(&audio_start("a")).await;
     let flood = tokio::spawn(async move {
         while peer.send(&audio_output("a", &[1; 80 * OUT_MS])).await {}

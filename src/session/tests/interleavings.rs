@@ -116,16 +116,15 @@ impl Play {
     }
 
     fn say(&mut self, pieces: usize) {
-        let block = match self.open_block.take() {
-            Some(block) => block,
-            None => {
-                let block = format!("block-{}", self.blocks);
-                if !self.peer.try_send(&audio_start(&block)) {
-                    return;
-                }
-                self.blocks += 1;
-                block
+        let block = if let Some(block) = self.open_block.take() {
+            block
+        } else {
+            let block = format!("block-{}", self.blocks);
+            if !self.peer.try_send(&audio_start(&block)) {
+                return;
             }
+            self.blocks += 1;
+            block
         };
         for _ in 0..pieces {
             let pcm: Vec<u8> = self.pieces.to_le_bytes().repeat(20 * OUT_MS / 4);
@@ -218,7 +217,11 @@ impl Play {
         assert_eq!(stats.events, (self.host.events.len() as u64) + stats.purged_audio_ms / 20);
         assert_eq!(stats.received_audio_ms, (numbers.len() as u64) * 20 + stats.purged_audio_ms);
         if turns.len() <= 4 && turns.values().all(|(interrupted, _)| !interrupted) {
-            assert_eq!(numbers.len() as u32, self.pieces, "without an interruption every piece arrives");
+            assert_eq!(
+                u32::try_from(numbers.len()).unwrap(),
+                self.pieces,
+                "without an interruption every piece arrives"
+            );
         }
     }
 }
@@ -229,8 +232,8 @@ async fn play(ops: Vec<Op>) {
     small.buffers.input_ms = 1_000;
     small.buffers.output_ms = 100;
     // Waits of the ops must not run into the opening's bound.
-    small.timeouts.open = Duration::from_secs(3_600);
-    small.timeouts.close = Duration::from_secs(3_600);
+    small.timeouts.open = Duration::from_hours(1);
+    small.timeouts.close = Duration::from_hours(1);
     let host = Host::spawn(&transport, small);
     let peer = service.accept().await.unwrap();
     let mut play = Play {
