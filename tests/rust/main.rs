@@ -3,5 +3,6 @@
 mod emulator_faults;
 mod emulator_wire;
 mod raw_client;
+mod session_emulator;
 mod transport_client;
 mod transport_emulator;
