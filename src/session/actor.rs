@@ -1,6 +1,10 @@
 //! The task that owns a conversation: it writes what the caller queued, reads what the service says, and ends once.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -114,7 +118,7 @@ impl Actor {
 
     fn set_alarm(&mut self, alarm: Alarm, after: Duration) {
         let clock = &self.shared.clock;
-        self.alarm = Some((alarm, clock.sleep_until(clock.now() + after)));
+        self.alarm = Some((alarm, clock.sleep_until(clock.now().saturating_add(after))));
     }
 
     async fn serve(&mut self) -> End {

@@ -31,6 +31,10 @@ impl Clock for TokioClock {
     }
 
     fn sleep_until(&self, deadline: Duration) -> BoxFuture<()> {
-        Box::pin(tokio::time::sleep_until(self.origin + deadline))
+        match self.origin.checked_add(deadline) {
+            Some(deadline) => Box::pin(tokio::time::sleep_until(deadline)),
+            // A bound so far away is none.
+            None => Box::pin(std::future::pending()),
+        }
     }
 }

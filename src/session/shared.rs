@@ -110,6 +110,7 @@ impl Shared {
     /// Response headers have come.
     pub(super) fn stream_opened(&self) {
         self.counters.stream_opened();
+        tracing::debug!(session = self.id, "stream open");
         self.opened_at.get_or_init(|| self.clock.now());
         self.state.send_modify(|state| {
             state.opened.get_or_insert(Ok(()));
@@ -134,6 +135,8 @@ impl Shared {
         if !self.output.end(event) {
             return;
         }
+        let code = error.as_ref().map(|error| error.code.as_str());
+        tracing::debug!(session = self.id, ?reason, code, "session ended");
         self.lane.end();
         self.input.end(error.clone());
         self.state.send_modify(|state| {

@@ -112,7 +112,8 @@ async fn a_host_that_never_answers_runs_into_the_opening_bound() {
     let mut peer = service.accept().await.unwrap();
     let asked = tokio::spawn(peer.ask.take().unwrap().ask());
     assert_eq!(host.session.opened().await.unwrap_err().kind, ErrorKind::Timeout);
-    assert_eq!(asked.await.unwrap().err().unwrap().kind, ErrorKind::Credentials, "the asker is let go");
+    let let_go = tokio::time::timeout(Duration::from_secs(1), asked).await.expect("the asker is let go");
+    assert_eq!(let_go.unwrap().err().unwrap().kind, ErrorKind::Credentials);
     host.ended().await;
 }
 
@@ -150,4 +151,30 @@ async fn a_close_during_the_opening_lets_the_opening_hear_its_error() {
     peer.refuse(Error::new(ErrorKind::Throttled, "ThrottlingException", "Slow down."));
     assert_eq!(host.session.opened().await.unwrap_err().kind, ErrorKind::Throttled);
     assert_eq!(host.ended().await, (EndReason::Closed, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_come_during_a_close_do_not_lift_its_bound() {
+    let (transport, mut service) = service();
+    let mut host = Host::spawn(&transport, config());
+    let mut peer = service.accept().await.unwrap();
+    host.session.close();
+    settle().await;
+    peer.send_headers();
+    host.session.opened().await.unwrap();
+    let start = Instant::now();
+    assert_eq!(host.ended().await, (EndReason::Closed, None));
+    assert!(start.elapsed() <= CLOSE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_may_be_endless() {
+    let (transport, mut service) = service();
+    let mut patient = config();
+    patient.timeouts.open = Duration::MAX;
+    let host = Host::spawn(&transport, patient);
+    let mut peer = service.accept().await.unwrap();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    peer.send_headers();
+    host.session.opened().await.unwrap();
 }
