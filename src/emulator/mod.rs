@@ -12,7 +12,9 @@ mod dialogue;
 mod faults;
 mod frames;
 mod hearing;
+mod incoming;
 mod input;
+mod outgoing;
 mod output;
 mod pace;
 mod registry;
@@ -38,14 +40,15 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use registry::Registry;
 use tls::Tls;
 
 /// A running emulator. Dropping it stops it.
 pub struct Emulator {
-    https_addr: SocketAddr,
-    http_addr: SocketAddr,
+    /// Of the TLS and the cleartext listener.
+    addresses: (SocketAddr, SocketAddr),
     ca_pem: String,
     registry: Arc<Registry>,
     /// Dropped or sent to: the worker ends.
@@ -57,9 +60,9 @@ impl Emulator {
     /// Binds, makes the certificate authority and serves on a runtime of its own (one worker thread).
     pub fn start(settings: Settings) -> io::Result<Self> {
         check(&settings)?;
-        let https = bind(&settings, settings.port)?;
-        let http = bind(&settings, settings.http_port)?;
-        let (https_addr, http_addr) = (https.local_addr()?, http.local_addr()?);
+        let tls_listener = bind(&settings, settings.port)?;
+        let cleartext_listener = bind(&settings, settings.http_port)?;
+        let addresses = (tls_listener.local_addr()?, cleartext_listener.local_addr()?);
         let Tls { acceptor, ca_pem } = Tls::new(settings.host, &settings.sans)?;
         let registry = Arc::new(Registry::new(settings)?);
 
@@ -69,27 +72,23 @@ impl Emulator {
         let serving = Arc::clone(&registry);
         let worker = std::thread::Builder::new().name("novasonic-emulator".into()).spawn(move || {
             runtime.block_on(async move {
-                match (tokio::net::TcpListener::from_std(https), tokio::net::TcpListener::from_std(http)) {
-                    (Ok(https), Ok(http)) => {
-                        tokio::spawn(server::accept(https, Some(acceptor), Arc::clone(&serving)));
-                        tokio::spawn(server::accept(http, None, serving));
-                        let _ = stopped.await;
-                    }
-                    (Err(error), _) | (_, Err(error)) => serving.log(&format!("cannot serve: {error}")),
+                if let Err(error) = serve(tls_listener, cleartext_listener, acceptor, &serving) {
+                    return serving.log(&format!("cannot serve: {error}"));
                 }
+                let _ = stopped.await;
             });
             // Dropping the runtime drops every stream, and each closes its report.
         })?;
-        Ok(Self { https_addr, http_addr, ca_pem, registry, stop: Some(stop), worker: Some(worker) })
+        Ok(Self { addresses, ca_pem, registry, stop: Some(stop), worker: Some(worker) })
     }
 
     pub fn https_addr(&self) -> SocketAddr {
-        self.https_addr
+        self.addresses.0
     }
 
     /// Cleartext HTTP/2 with prior knowledge.
     pub fn http_addr(&self) -> SocketAddr {
-        self.http_addr
+        self.addresses.1
     }
 
     /// The CA's certificate as PEM; its key never leaves memory.
@@ -122,6 +121,14 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn serve(tls: TcpListener, cleartext: TcpListener, acceptor: TlsAcceptor, registry: &Arc<Registry>) -> io::Result<()> {
+    for (listener, acceptor) in [(tls, Some(acceptor)), (cleartext, None)] {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(server::accept(listener, acceptor, Arc::clone(registry)));
+    }
+    Ok(())
 }
 
 fn check(settings: &Settings) -> io::Result<()> {

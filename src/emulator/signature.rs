@@ -5,6 +5,8 @@
 //! (docs/reference of the wire; reference §7.2): `host` or `:authority`, a payload hash header or none, dates in
 //! seconds or milliseconds; all those forms are accepted here because the service accepts them.
 
+use std::fmt::Write as _;
+
 use http::{HeaderMap, request::Parts};
 use ring::{digest, hmac};
 use time::{Duration, OffsetDateTime, PrimitiveDateTime, format_description::FormatItem, macros::format_description};
@@ -232,7 +234,8 @@ fn encode_path(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
             encoded.push(byte.into());
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

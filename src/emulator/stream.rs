@@ -4,20 +4,10 @@
 //! wait for the client to read them, so a client that stops costs a bounded amount of memory, and its own upload stalls
 //! behind HTTP/2 flow control.
 
-use std::{
-    borrow::Cow,
-    future::poll_fn,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Instant};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::{Bytes, BytesMut};
-use h2::{Reason, RecvStream, SendStream, server::SendResponse};
-use serde::Deserialize;
-use time::OffsetDateTime;
+use bytes::Bytes;
+use h2::{Reason, RecvStream, server::SendResponse};
 use tokio::{
     sync::mpsc,
     time::{Duration, Sleep, sleep_until},
@@ -26,9 +16,11 @@ use tokio::{
 use super::{
     dialogue::{Dialogue, Emit},
     faults::{ConnectionFault, Schedule},
-    frames::{self, Assembler, Message, Value},
+    frames::Assembler,
+    incoming::{decode_chunk, malformed, unseal},
+    outgoing::{Outgoing, Reaction},
     registry::{Action, Entry, Registry},
-    request::{self, Refusal},
+    request::Refusal,
     settings::{BrainAction, BrainNotice, FaultKind, HeadersAt, StreamReport},
     signature::EventChain,
 };
@@ -57,43 +49,17 @@ pub(super) struct Accepted {
 
 pub(super) async fn serve(registry: Arc<Registry>, accepted: Accepted) {
     let mut stream = Stream::new(registry, accepted);
+    stream.settle().await;
+    stream.flush();
     while !stream.over {
         let wake = stream.next().await;
         stream.handle(wake).await;
     }
 }
 
-enum Response {
-    Waiting(SendResponse<Bytes>),
-    Open(SendStream<Bytes>),
-}
-
-impl Response {
-    /// Waits for a reset (a reading stream hears of it as an error of its body, and needs no second look under h2's
-    /// lock) and for room in the client's windows.
-    fn poll(&mut self, cx: &mut Context<'_>, resets: bool, room: bool) -> Poll<Wake> {
-        if resets {
-            let reset = match self {
-                Self::Waiting(respond) => respond.poll_reset(cx),
-                Self::Open(stream) => stream.poll_reset(cx),
-            };
-            if let Poll::Ready(reset) = reset {
-                return Poll::Ready(Wake::Gone(reset));
-            }
-        }
-        match self {
-            Self::Open(stream) if room => stream.poll_capacity(cx).map(|_| Wake::Writable),
-            _ => Poll::Pending,
-        }
-    }
-}
-
 enum Wake {
-    Start,
     Data(Option<Result<Bytes, h2::Error>>),
-    /// The client reset the stream, or the connection is gone.
-    Gone(Result<Reason, h2::Error>),
-    Writable,
+    Reaction(Reaction),
     Action(u64, BrainAction),
     Timer,
 }
@@ -121,12 +87,10 @@ struct Stream {
     chain: Option<EventChain>,
     /// The event's JSON, decoded; kept for its allocation.
     event: Vec<u8>,
-    response: Response,
-    outbox: BytesMut,
+    outgoing: Outgoing,
     phase: Phase,
     input_open: bool,
     over: bool,
-    started: bool,
     events: u64,
     faults: Schedule,
     connection: mpsc::Sender<ConnectionFault>,
@@ -159,12 +123,10 @@ impl Stream {
             assembler: Assembler::default(),
             chain: accepted.chain,
             event: Vec::new(),
-            response: Response::Waiting(accepted.respond),
-            outbox: BytesMut::new(),
+            outgoing: Outgoing::new(accepted.respond),
             phase: Phase::Talking,
             input_open: true,
             over: false,
-            started: false,
             events: 0,
             faults: Schedule::new(&settings.faults),
             connection: accepted.connection,
@@ -178,18 +140,13 @@ impl Stream {
 
     /// Waits for whatever comes next. Cancel-safe: each branch takes its item in the same poll that ends the wait.
     async fn next(&mut self) -> Wake {
-        if !self.started {
-            self.started = true;
-            return Wake::Start;
-        }
-        let talking = self.phase == Phase::Talking && self.outbox.len() < HIGH_WATER;
+        let talking = self.phase == Phase::Talking && self.outgoing.waiting_bytes() < HIGH_WATER;
         let reading = self.input_open && (talking || matches!(self.phase, Phase::Ending | Phase::Closing));
-        let writing = !self.outbox.is_empty() && self.phase != Phase::Stalled;
         self.arm_timer(talking);
         tokio::select! {
             biased;
             data = poll_fn(|cx| self.body.poll_data(cx)), if reading => Wake::Data(data),
-            wake = poll_fn(|cx| self.response.poll(cx, !reading, writing)) => wake,
+            reaction = poll_fn(|cx| self.outgoing.poll(cx, !reading)) => Wake::Reaction(reaction),
             Some((turn_id, action)) = self.actions.recv(), if talking => Wake::Action(turn_id, action),
             () = &mut self.timer => Wake::Timer,
         }
@@ -197,12 +154,11 @@ impl Stream {
 
     async fn handle(&mut self, wake: Wake) {
         match wake {
-            Wake::Start => self.settle().await,
             Wake::Data(Some(Ok(data))) => self.take_data(data).await,
-            Wake::Data(Some(Err(error))) | Wake::Gone(Err(error)) => self.lost(error.reason()),
+            Wake::Data(Some(Err(error))) => self.lost(error.reason()),
             Wake::Data(None) => self.input_ended(),
-            Wake::Gone(Ok(reason)) => self.lost(Some(reason)),
-            Wake::Writable => {}
+            Wake::Reaction(Reaction::Gone(reason)) => self.lost(reason),
+            Wake::Reaction(Reaction::Writable) => {}
             Wake::Action(turn_id, action) => {
                 if matches!(action, BrainAction::Done | BrainAction::Failed(_)) {
                     self.entry.close_turn(turn_id);
@@ -272,8 +228,9 @@ impl Stream {
         if let Some(refusal @ FaultKind::Refuse { .. }) = fault {
             return self.apply(refusal);
         }
-        if self.events > 0 || self.registry.settings.headers == HeadersAt::Immediately {
-            self.send_headers();
+        let headers_due = self.events > 0 || self.registry.settings.headers == HeadersAt::Immediately;
+        if headers_due && let Err(error) = self.outgoing.headers() {
+            return self.lost(error.reason());
         }
         self.emit();
         while let Some(kind) = fault.filter(|_| self.phase == Phase::Talking) {
@@ -290,20 +247,14 @@ impl Stream {
             FaultKind::Refuse { status, code, message } => {
                 let refusal = Refusal::new(status, code, message);
                 self.verdict = Some(format!("fault: refused with {} {}", refusal.status, refusal.code));
-                if let Response::Waiting(respond) = &mut self.response {
-                    match request::refuse(respond, &refusal) {
-                        Ok(stream) => self.response = Response::Open(stream),
-                        Err(error) => return self.lost(error.reason()),
-                    }
+                if let Err(error) = self.outgoing.refuse(&refusal) {
+                    return self.lost(error.reason());
                 }
                 self.close();
             }
             FaultKind::Reset { code } => {
                 let reason = Reason::from(code);
-                match &mut self.response {
-                    Response::Waiting(respond) => respond.send_reset(reason),
-                    Response::Open(stream) => stream.send_reset(reason),
-                }
+                self.outgoing.reset(reason);
                 self.finish(format!("fault: reset {reason:?}"));
             }
             FaultKind::Fin => {
@@ -329,7 +280,7 @@ impl Stream {
                 // Notices to the host are owed even when the stream has just ended.
                 Emit::CancelTurn { turn_id } => self.entry.cancel_turn(turn_id),
                 _ if self.phase != Phase::Talking => {}
-                Emit::Event(event) => frames::put_chunk(&mut self.outbox, &event),
+                Emit::Event(event) => self.outgoing.event(&event),
                 Emit::Exception { name, message } => {
                     self.end_with_exception(name, &message, format!("{name}: {message}"));
                 }
@@ -398,7 +349,7 @@ impl Stream {
     }
 
     fn end_with_exception(&mut self, name: &str, message: &str, verdict: String) {
-        frames::put_exception(&mut self.outbox, name, message);
+        self.outgoing.exception(name, message);
         self.begin_end(verdict);
     }
 
@@ -412,34 +363,14 @@ impl Stream {
         self.phase = Phase::Stalled;
     }
 
-    fn send_headers(&mut self) {
-        if let Response::Waiting(respond) = &mut self.response {
-            match respond.send_response(request::accepted(), false) {
-                Ok(stream) => self.response = Response::Open(stream),
-                Err(error) => self.lost(error.reason()),
-            }
-        }
-    }
-
-    /// Hands h2 what the client's windows take now, so that what they do not take is counted here and not hidden there.
     fn flush(&mut self) {
-        let ending = self.phase == Phase::Ending;
-        if self.over || self.phase == Phase::Stalled || (self.outbox.is_empty() && !ending) {
+        if self.over || self.phase == Phase::Stalled {
             return;
         }
-        self.send_headers();
-        let Response::Open(stream) = &mut self.response else { return };
-        stream.reserve_capacity(self.outbox.len());
-        let room = stream.capacity().min(self.outbox.len());
-        let last = ending && room == self.outbox.len();
-        if room == 0 && !last {
-            return;
-        }
-        if let Err(error) = stream.send_data(self.outbox.split_to(room).freeze(), last) {
-            return self.lost(error.reason());
-        }
-        if last {
-            self.close();
+        match self.outgoing.flush(self.phase == Phase::Ending) {
+            Ok(true) => self.close(),
+            Ok(false) => {}
+            Err(error) => self.lost(error.reason()),
         }
     }
 
@@ -476,53 +407,4 @@ impl Stream {
         self.entry.end(reason);
         self.over = true;
     }
-}
-
-/// The envelope off: checks the signature, if there are signatures, and gives the message within. None where the envelope is empty.
-fn unseal<'a>(chain: Option<&mut EventChain>, message: &'a [u8]) -> Result<Option<Message<'a>>, String> {
-    let outer = Message::parse(message).map_err(|error| malformed(&error))?;
-    let (mut date, mut signature) = (None, None);
-    for header in outer.headers() {
-        let header = header.map_err(|error| malformed(&error))?;
-        match (header.name, header.value) {
-            (":date", Value::TimestampMs(ms)) => date = Some((header.encoded, ms)),
-            (":chunk-signature", Value::Bytes(bytes)) => signature = Some(bytes),
-            _ => {}
-        }
-    }
-    match (chain, date, signature) {
-        (Some(chain), Some((encoded, ms)), Some(signature)) => {
-            chain.verify(encoded, ms, outer.payload, signature, OffsetDateTime::now_utc())?;
-        }
-        (Some(_), ..) => return Err("The event is not signed: it needs :date and :chunk-signature.".into()),
-        // Unsigned, as clients with a bearer token send: no envelope at all.
-        (None, _, None) => return Ok(Some(outer)),
-        (None, _, Some(_)) => {}
-    }
-    if outer.payload.is_empty() {
-        return Ok(None);
-    }
-    Message::parse(outer.payload).map(Some).map_err(|error| malformed(&error))
-}
-
-/// `{"bytes": base64}` to the event's own JSON.
-fn decode_chunk(chunk: &Message<'_>, event: &mut Vec<u8>) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Part<'a> {
-        #[serde(borrow)]
-        bytes: Cow<'a, str>,
-    }
-    let kind = chunk.string(":event-type").unwrap_or_default();
-    if kind != "chunk" {
-        return Err(format!("Unknown event type '{kind}', expected 'chunk'."));
-    }
-    let part: Option<Part<'_>> = serde_json::from_slice(chunk.payload).ok();
-    event.clear();
-    part.filter(|part| STANDARD.decode_vec(part.bytes.as_bytes(), event).is_ok())
-        .map(drop)
-        .ok_or_else(|| "Unable to parse input chunk. Please check input format contains correct format.".to_owned())
-}
-
-fn malformed(error: &frames::FrameError) -> String {
-    format!("Invalid event bytes: {error}.")
 }

@@ -1,7 +1,7 @@
 """One conversation by AWS's Python SDK: speak for a second, hear the answer, close in order.
 
-Told by its environment where to call (ENDPOINT, SSL_CERT_FILE and the SDK's own AWS_* variables); prints what came back as one line
-of JSON. Runs with either SDK of the two that people use, whose names differ: 0.12.0, and 0.4.0, which pipecat pins.
+Told by its environment where to call (ENDPOINT, SSL_CERT_FILE and the SDK's own AWS_* variables); prints what came
+back as one line of JSON. Runs with either SDK of the two that people use, whose names differ: 0.12.0, and 0.4.0, which pipecat pins.
 """
 
 import asyncio
@@ -67,12 +67,16 @@ async def speak(send: Any, answered: asyncio.Event) -> None:
     text = {"mediaType": "text/plain"}
     await send("promptStart", {**prompt, "textOutputConfiguration": text, "audioOutputConfiguration": voice})
     block = {**prompt, "contentName": "system"}
-    await send("contentStart", {**block, "type": "TEXT", "interactive": False, "role": "SYSTEM", "textInputConfiguration": text})
+    await send(
+        "contentStart",
+        {**block, "type": "TEXT", "interactive": False, "role": "SYSTEM", "textInputConfiguration": text},
+    )
     await send("textInput", {**block, "content": "You are a storyteller."})
     await send("contentEnd", block)
     microphone = {**prompt, "contentName": "microphone"}
     await send(
-        "contentStart", {**microphone, "type": "AUDIO", "interactive": True, "role": "USER", "audioInputConfiguration": AUDIO}
+        "contentStart",
+        {**microphone, "type": "AUDIO", "interactive": True, "role": "USER", "audioInputConfiguration": AUDIO},
     )
     speech = tone()
     for n in range(SPOKEN_CHUNKS + SILENT_CHUNKS):
