@@ -4,7 +4,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -13,7 +13,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::Lease;
+use super::{
+    errors,
+    pool::{Fate, Lease},
+};
+use crate::error::Error;
 
 /// What the SDK sends, signed and framed.
 pub(super) struct UplinkBody {
@@ -52,21 +56,33 @@ impl Body for UplinkBody {
 /// What the service sends.
 pub(super) struct DownlinkBody {
     incoming: Incoming,
-    _lease: Arc<Lease>,
+    lost: Option<(hyper::Error, Fate)>,
+    lease: Arc<Lease>,
 }
 
 impl DownlinkBody {
     pub(super) fn new(incoming: Incoming, lease: Arc<Lease>) -> Self {
-        Self { incoming, _lease: lease }
+        Self { incoming, lost: None, lease }
     }
 }
 
 impl Body for DownlinkBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.incoming).poll_frame(cx)
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.lost.is_none() {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                Some(Err(error)) => self.lost = Some((error, self.lease.fate.clone())),
+                frame => return Poll::Ready(frame.map(|frame| frame.map_err(|error| errors::from_lost(&error, None)))),
+            }
+        }
+        let Some((error, fate)) = &mut self.lost else { return Poll::Ready(None) };
+        if !errors::lost_with_connection(error) {
+            return Poll::Ready(Some(Err(errors::from_lost(error, None))));
+        }
+        let reason = ready!(Pin::new(fate).poll(cx)).ok().flatten();
+        Poll::Ready(Some(Err(errors::from_lost(error, reason.as_deref()))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -18,7 +18,7 @@ use http::{Uri, Version, uri::Authority};
 use super::{
     body::{DownlinkBody, UplinkBody},
     errors,
-    pool::{Pool, PoolSettings},
+    pool::{Lease, Pool, PoolSettings},
     tls::ClientTls,
 };
 use crate::error::Error;
@@ -81,13 +81,21 @@ impl Connector {
                         pool.retire(lease.id());
                         request = unsent.map(UplinkBody::into_sdk);
                     }
-                    None if pool.peer_has_spoken() => return Err(ConnectorError::io(refused.into_error().into())),
-                    None => return Err(ours(errors::from_handshake(&refused.into_error(), &pool.place()))),
+                    None => return Err(ours(lost(refused.into_error(), &lease, &pool).await)),
                 },
             }
         }
         Err(ours(errors::from_closing(&pool.place())))
     }
+}
+
+/// The stream was lost before headers.
+async fn lost(error: hyper::Error, lease: &Lease, pool: &Pool) -> Error {
+    if !pool.peer_has_spoken() {
+        return errors::from_handshake(&error, &pool.place());
+    }
+    let reason = if errors::lost_with_connection(&error) { lease.fate.clone().await.ok().flatten() } else { None };
+    errors::from_lost(&error, reason.as_deref())
 }
 
 /// Our own errors travel as they are; the mapping of SDK errors looks for them first.

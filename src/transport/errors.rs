@@ -171,26 +171,37 @@ fn from_transport(error: &(dyn StdError + 'static)) -> Error {
     if let Some(ours) = find::<Error>(error) {
         return ours.clone();
     }
+    internal(&format!("The request could not be made: {}.", chain(error)))
+}
+
+/// Whether a stream failed because its connection did, and so does not know why.
+pub(super) fn lost_with_connection(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_none_or(h2::Error::is_io)
+}
+
+/// A stream was lost, and perhaps its connection for a reason of its own.
+pub(super) fn from_lost(stream: &hyper::Error, connection: Option<&hyper::Error>) -> Error {
     let lost =
         |code: &str, message: String| Error::new(ErrorKind::StreamLost, code, message).with_cure("Open a new stream.");
-    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_timeout) {
+    if connection.is_some_and(hyper::Error::is_timeout) {
         return lost("peer_silent", "The service stopped answering on this connection.".to_owned());
     }
-    if let Some(http2) = find::<h2::Error>(error)
-        && let Some(reason) = http2.reason()
-    {
-        let (code, what) = if http2.is_go_away() {
-            ("connection_closed", "closed the connection")
-        } else {
-            ("stream_reset", "reset the stream")
-        };
-        let who = if http2.is_remote() { "The service" } else { "The HTTP/2 layer" };
-        return lost(code, format!("{who} {what}: {reason:?} ({}).", reason.description()));
+    let http2 = [Some(stream), connection].into_iter().flatten().find_map(|error| {
+        let http2 = find::<h2::Error>(error)?;
+        Some((http2, http2.reason()?))
+    });
+    match http2 {
+        Some((http2, reason)) => {
+            let (code, what) = if http2.is_go_away() {
+                ("connection_closed", "closed the connection")
+            } else {
+                ("stream_reset", "reset the stream")
+            };
+            let who = if http2.is_remote() { "The service" } else { "The HTTP/2 layer" };
+            lost(code, format!("{who} {what}: {reason:?} ({}).", reason.description()))
+        }
+        None => lost("connection_lost", format!("The connection was lost: {}.", chain(connection.unwrap_or(stream)))),
     }
-    if find::<hyper::Error>(error).is_some() || find::<io::Error>(error).is_some() {
-        return lost("connection_lost", format!("The connection was lost: {}.", chain(error)));
-    }
-    internal(&format!("The request could not be made: {}.", chain(error)))
 }
 
 /// An exception of the service, by its name.

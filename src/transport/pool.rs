@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{FutureExt, future::Shared};
 use http::Uri;
 use tokio::{sync::oneshot, time::Instant};
 
@@ -70,9 +71,14 @@ struct State {
     expected_limit: Option<usize>,
 }
 
+/// Resolves when a connection has ended, with the reason if it was not orderly. Its streams fail an instant earlier
+/// and know no more than that their socket is gone.
+pub(super) type Fate = Shared<oneshot::Receiver<Option<Arc<hyper::Error>>>>;
+
 struct Link {
     id: u64,
     sender: Sender,
+    fate: Fate,
     active: usize,
     limit: Limit,
     idle_since: Instant,
@@ -92,6 +98,7 @@ pub(super) struct Lease {
     pool: Option<Arc<Pool>>,
     id: u64,
     pub(super) sender: Sender,
+    pub(super) fate: Fate,
 }
 
 impl Lease {
@@ -179,7 +186,8 @@ impl Pool {
             let with_room = state.links.iter_mut().filter(|link| link.room(cap) > 0);
             let Some(link) = with_room.max_by_key(|link| link.active) else { return };
             let Some(waiter) = state.waiting.pop_front() else { return };
-            let lease = Lease { pool: Some(Arc::clone(self)), id: link.id, sender: link.sender.clone() };
+            let (sender, fate) = (link.sender.clone(), link.fate.clone());
+            let lease = Lease { pool: Some(Arc::clone(self)), id: link.id, sender, fate };
             match waiter.send(Ok(lease)) {
                 Ok(()) => link.active += 1,
                 // Cancelled since. Not its drop but we give the place back: the lock is ours.
@@ -230,7 +238,7 @@ impl Pool {
     }
 
     /// Runs a connection to its end.
-    async fn run(pool: Weak<Self>, id: u64, mut driver: Driver) {
+    async fn run(pool: Weak<Self>, id: u64, mut driver: Driver, ended: oneshot::Sender<Option<Arc<hyper::Error>>>) {
         let (grace, idle) = match pool.upgrade() {
             Some(pool) => (pool.dialer.settings.settings_grace, pool.dialer.settings.idle_timeout),
             None => (Duration::ZERO, Duration::ZERO),
@@ -256,8 +264,11 @@ impl Pool {
                 }
             }
         };
+        let failure = failure.map(Arc::new);
+        // Nobody asks where no stream was open.
+        let _ = ended.send(failure.clone());
         let Some(pool) = pool.upgrade() else { return };
-        if let Some(failure) = &failure {
+        if let Some(failure) = failure.as_deref() {
             tracing::debug!(connection = id, error = %errors::chain(failure), "connection ended");
             if errors::asks_for_calm(failure) && !pool.dialer.calm.swap(true, Ordering::Relaxed) {
                 tracing::warn!(endpoint = %pool.place(), "the peer calls pings too many (ENHANCE_YOUR_CALM): stopped");
@@ -310,12 +321,13 @@ impl Ticket {
         let Some(pool) = self.pool.take() else { return };
         match dialed {
             Ok((id, sender, driver)) => {
+                let (ended, fate) = oneshot::channel();
                 pool.update(|state| {
                     state.dialing = state.dialing.saturating_sub(1);
-                    let idle_since = Instant::now();
-                    state.links.push(Link { id, sender, active: 0, limit: Limit::Awaited, idle_since });
+                    let (fate, idle_since) = (fate.shared(), Instant::now());
+                    state.links.push(Link { id, sender, fate, active: 0, limit: Limit::Awaited, idle_since });
                 });
-                tokio::spawn(Pool::run(Arc::downgrade(&pool), id, driver));
+                tokio::spawn(Pool::run(Arc::downgrade(&pool), id, driver, ended));
             }
             Err(error) => pool.update(|state| {
                 state.dialing = state.dialing.saturating_sub(1);

@@ -6,3 +6,6 @@ mod raw_client;
 mod session_emulator;
 mod transport_client;
 mod transport_emulator;
+mod transport_peer;
+mod transport_pool;
+mod transport_stream;
