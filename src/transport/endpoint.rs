@@ -40,12 +40,12 @@ impl Endpoint {
         let region = RegionProviderChain::first_try(config.region.clone().map(Region::new))
             .or_else(EnvironmentVariableRegionProvider::new())
             .or_else(profile.build());
-        let shared = loader.region(region).load().await;
-
-        let region = shared.region().cloned().ok_or_else(|| {
+        let region = region.region().await.ok_or_else(|| {
             Error::new(ErrorKind::Config, "region_missing", "No AWS region is configured.")
                 .with_cure("Give region=\"us-east-1\", or set AWS_REGION, or a region in the AWS profile.")
         })?;
+        // Without a region of ours the loader would go on to ask the instance metadata address for one.
+        let shared = loader.region(region.clone()).load().await;
         let url = config.endpoint_url.clone().or_else(|| configured_url(&shared));
         if let Some(url) = &url {
             check_url(url, config.allow_insecure)?;
@@ -58,7 +58,9 @@ impl Endpoint {
 /// `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL` and their twins in the profile.
 fn configured_url(shared: &SdkConfig) -> Option<String> {
     let key = ServiceConfigKey::builder()
-        .service_id("Bedrock Runtime")
+        // Not "Bedrock Runtime": the SDK looks for that under `bedrock-runtime` in a profile, where AWS's settings guide
+        // and every other tool have `bedrock_runtime`.
+        .service_id("bedrock_runtime")
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()
