@@ -331,11 +331,10 @@ fn barge_in_drops_what_was_not_heard() {
     let turn = stage.turn_id();
     stage.say(turn, "First sentence here.", 1_000);
     stage.say(turn, "second one of five words", 2_000);
-    stage.say(turn, "Never heard.", 1_000);
-    stage.wait(Duration::from_millis(900));
-    stage.take();
-    stage.wait(Duration::from_millis(1_100));
-    // Half of the second sentence has been played; all of it has been sent.
+    stage.say(turn, "Begun and not heard.", 5_000);
+    stage.say(turn, "Never begun.", 1_000);
+    // Half of the second sentence has been played, all of it and a part of the third has been sent.
+    stage.wait(Duration::from_millis(2_000));
     stage.take();
     stage.hear(&spoken());
     assert_eq!(
@@ -365,6 +364,7 @@ fn barge_in_drops_what_was_not_heard() {
     let history: Vec<_> = request.history.iter().map(|(role, text)| (role.as_str(), text.as_str())).collect();
     assert_eq!(history, [("user", "tell me"), ("assistant", "First sentence here. second one")]);
     assert_eq!(request.turn_id, 2);
+    assert_eq!(stage.lines(), ["userSpeechEnd", "ask"]);
 }
 
 #[test]
@@ -404,20 +404,56 @@ fn a_loudspeaker_does_not_interrupt_and_a_person_does() {
     stage.say(turn, "a long answer", 5_000);
     stage.wait(Duration::from_millis(500));
     stage.take();
-    let echo: Vec<u8> = spoken()
-        .chunks_exact(2)
-        .flat_map(|sample| (i16::from_le_bytes([sample[0], sample[1]]) / 10).to_le_bytes())
-        .collect();
+    let echo = echo_of_speech();
     stage.hear(&echo);
     assert_eq!(stage.lines(), [""; 0]);
     stage.hear(&spoken());
     assert!(stage.lines().contains(&"/TEXT INTERRUPTED".into()));
-    // Long after the model fell silent the same soft sound is speech.
+    // The model is silent now, and the same soft sound is speech.
     stage.hear(&vec![0; 32_000]);
-    stage.wait(Duration::from_secs(1));
     stage.take();
     stage.hear(&echo);
     assert!(stage.lines().contains(&"userSpeechStart".into()));
+}
+
+#[test]
+fn the_bar_stays_up_until_the_last_sound_has_left_the_loudspeaker() {
+    let mut stage = Stage::open(Brain::Host);
+    stage.type_text("t", "x");
+    let turn = stage.turn_id();
+    stage.say(turn, "a long answer", 5_000);
+    stage.act(turn, BrainAction::Done);
+    // All is sent after 1.7 s and played after 5 s, by our clock; the loudspeaker lags.
+    for (after_ms, heard) in [(500, false), (2_500, false), (2_300, false), (500, true)] {
+        stage.wait(Duration::from_millis(after_ms));
+        stage.take();
+        stage.hear(&echo_of_speech());
+        assert_eq!(stage.lines().contains(&"userSpeechStart".into()), heard, "{after_ms} ms later");
+        stage.hear(&vec![0; 32_000]);
+    }
+}
+
+#[test]
+fn the_bar_follows_what_is_played_now() {
+    let mut stage = Stage::open(Brain::Host);
+    for (turn, pcm, heard) in [(1, spoken(), false), (2, echo_of_speech(), true)] {
+        stage.type_text(&format!("t{turn}"), "x");
+        stage.act(turn, BrainAction::Say { text: "A sentence.".into(), pcm: Some(pcm.into()) });
+        stage.act(turn, BrainAction::Done);
+        stage.wait(Duration::from_millis(500));
+        stage.take();
+        stage.hear(&echo_of_speech());
+        assert_eq!(stage.lines().contains(&"userSpeechStart".into()), heard, "turn {turn}");
+        stage.hear(&vec![0; 32_000]);
+        stage.wait(Duration::from_secs(2));
+    }
+}
+
+/// What the user would say, 20 dB down.
+fn echo_of_speech() -> Vec<u8> {
+    let samples = spoken();
+    let (samples, _) = samples.as_chunks::<2>();
+    samples.iter().flat_map(|sample| (i16::from_le_bytes(*sample) / 10).to_le_bytes()).collect()
 }
 
 /// Reference §2.5.
