@@ -1,6 +1,9 @@
 """The strict world every test runs in."""
 
+import asyncio
 import os
+
+import pytest
 
 # Read whenever a loop is made: late callbacks are logged, coroutines never awaited are warned of.
 os.environ["PYTHONASYNCIODEBUG"] = "1"
@@ -11,3 +14,15 @@ os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     if name not in {"AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}:
         del os.environ[name]
+
+
+@pytest.fixture
+def eventually():
+    """Waits for what another thread or process brings about; ten seconds mean that it never will."""
+
+    async def eventually(condition):
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - nobody over there can set an event of ours
+                await asyncio.sleep(0.005)
+
+    return eventually

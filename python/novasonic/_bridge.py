@@ -96,6 +96,8 @@ class Bridge:
         self._queue: deque[Event | Exception] = deque()
         self._more_in_core = False
         self._interrupted_turn = 0
+        self._latest_turn = 0
+        self._hushed_turn = 0
         self._closing = False
         self._end_seen = asyncio.Event()
         self._reader: asyncio.Future[None] | None = None
@@ -225,8 +227,10 @@ class Bridge:
         return self._core.send_audio_or_want_room(pcm)
 
     def interrupt(self) -> None:
-        """Stop the running turn, and drop what of its audio waits here."""
+        """Stop the running turn, and drop its audio: what waits here and what is on its way."""
         self.core().interrupt()
+        # The core obeys in a task of its own; what it had queued by then belongs to a turn that was begun here.
+        self._hushed_turn = self._latest_turn
         self._purge(None)
 
     # What the loop calls.
@@ -251,6 +255,11 @@ class Bridge:
             self.loop.call_soon(self._pump)
 
     def _receive(self, event: Event) -> None:
+        if event.turn is not None:
+            self._latest_turn = max(self._latest_turn, event.turn)
+            if isinstance(event, AudioOutput) and event.turn <= self._hushed_turn:
+                self._purged_audio_ms += _audio_ms(event)
+                return
         self.transcript.add(event)
         self._queue.append(event)
         if isinstance(event, SessionEnded):

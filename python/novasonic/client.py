@@ -28,8 +28,8 @@ _TURN_TAKING = ("high", "medium", "low")
 class NovaSonic:
     """Opens conversations with Amazon Nova Sonic.
 
-    Reads no file and opens no connection before the first `connect`. One client may serve several event loops and threads; its sessions share
-    connections. It does not survive a fork: create it in the process that uses it.
+    Reads no file and opens no connection before the first `connect`. One client may serve several event loops and
+    threads; its sessions share connections. It does not survive a fork: create it in the process that uses it.
 
     Args:
         region: AWS region; None: as every AWS tool finds it.

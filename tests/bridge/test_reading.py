@@ -96,6 +96,12 @@ async def test_interrupt_drops_what_waits_at_once(core, session):
     await session.interrupt()
     assert core.calls == ["interrupt"]
     assert session.stats().queued_output_ms == 0
+    core.audio(1)
+    core.emit(TurnStarted, turn=2)
+    core.audio(2)
+    events = aiter(session)
+    assert type(await anext(events)) is TurnStarted
+    assert (await anext(events)).turn == 2
 
 
 async def test_random_cancellations_lose_no_event(core, session):
