@@ -334,7 +334,7 @@ fn barge_in_drops_what_was_not_heard() {
     stage.say(turn, "Begun and not heard.", 5_000);
     stage.say(turn, "Never begun.", 1_000);
     // Half of the second sentence has been played, all of it and a part of the third has been sent.
-    stage.wait(Duration::from_millis(2_000));
+    stage.wait(Duration::from_secs(2));
     stage.take();
     stage.hear(&spoken());
     assert_eq!(
@@ -436,14 +436,13 @@ fn the_bar_stays_up_until_the_last_sound_has_left_the_loudspeaker() {
 #[test]
 fn the_bar_follows_what_is_played_now() {
     let mut stage = Stage::open(Brain::Host);
-    for (turn, pcm, heard) in [(1, spoken(), false), (2, echo_of_speech(), true)] {
-        stage.type_text(&format!("t{turn}"), "x");
-        stage.act(turn, BrainAction::Say { text: "A sentence.".into(), pcm: Some(pcm.into()) });
-        stage.act(turn, BrainAction::Done);
+    stage.type_text("t", "x");
+    for (pcm, heard) in [(spoken(), false), (echo_of_speech(), true)] {
+        stage.act(1, BrainAction::Say { text: "A sentence.".into(), pcm: Some(pcm.into()) });
         stage.wait(Duration::from_millis(500));
         stage.take();
         stage.hear(&echo_of_speech());
-        assert_eq!(stage.lines().contains(&"userSpeechStart".into()), heard, "turn {turn}");
+        assert_eq!(stage.lines().contains(&"userSpeechStart".into()), heard, "the louder first: {}", !heard);
         stage.hear(&vec![0; 32_000]);
         stage.wait(Duration::from_secs(2));
     }
