@@ -27,12 +27,15 @@ fn reset() -> Error {
 
 /// Reads to the client's end of input.
 async fn read_out(peer: &mut MemoryPeer) -> PeerInput {
-    loop {
-        match peer.next().await {
-            PeerInput::Event(_) => {}
-            other => return other,
+    let read = async {
+        loop {
+            match peer.next().await {
+                PeerInput::Event(_) => {}
+                other => return other,
+            }
         }
-    }
+    };
+    tokio::time::timeout(CLOSE * 2, read).await.expect("the client lets go")
 }
 
 #[tokio::test(start_paused = true)]
