@@ -1,7 +1,8 @@
 """One conversation by AWS's Python SDK: speak for a second, hear the answer, close in order.
 
 Told by its environment where to call (ENDPOINT, SSL_CERT_FILE and the SDK's own AWS_* variables); prints what came
-back as one line of JSON. Runs with either SDK of the two that people use, whose names differ: 0.12.0, and 0.4.0, which pipecat pins.
+back as one line of JSON. Runs with either SDK of the two that people use, whose names differ: 0.12.0, and 0.4.0, which
+pipecat pins.
 """
 
 import asyncio
