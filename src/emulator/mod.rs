@@ -2,8 +2,8 @@
 //!
 //! Written from the reference and apart from the client: it imports `audio` and nothing else of this crate, so
 //! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `request`, `signature`,
-//! `frames`, `stream`, `registry`, `faults`) and the dialogue (`dialogue`, `rules`, `hearing`, `speech`,
-//! `brains`), which is sans I/O.
+//! `frames`, `stream` with its `incoming` and `outgoing` sides, `faults`, `registry`), and the dialogue (`dialogue`,
+//! `rules`, `hearing`, `speech`, `brains` and their helpers), which is sans I/O.
 
 mod brains;
 #[cfg(test)]

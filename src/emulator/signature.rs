@@ -2,8 +2,8 @@
 //!
 //! Written from AWS's documents ("Signature Version 4 for API requests", "event stream signing") with nothing but
 //! HMAC-SHA256, not with the SDK's signer: the client signs with that one. What each SDK really sends differs
-//! (docs/reference of the wire; reference §7.2): `host` or `:authority`, a payload hash header or none, dates in
-//! seconds or milliseconds; all those forms are accepted here because the service accepts them.
+//! (`signature/recorded.json`): `host` or `:authority`, a payload hash header or none, dates in seconds or
+//! milliseconds. All those forms are accepted here because the service accepts them.
 
 use std::fmt::Write as _;
 

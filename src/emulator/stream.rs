@@ -303,10 +303,12 @@ impl Stream {
 
     fn tick(&mut self, now: Instant) {
         if now >= self.give_up_at {
-            let reason = match &self.verdict {
-                None => "the client stopped reading",
-                Some(verdict) if verdict == CLEAN => "the client left its input open after sessionEnd",
-                Some(verdict) => verdict,
+            let reason = match (self.phase, &self.verdict) {
+                (Phase::Closing, Some(verdict)) if verdict == CLEAN => {
+                    "the client left its input open after sessionEnd"
+                }
+                (Phase::Closing | Phase::Stalled, Some(verdict)) => verdict,
+                _ => "the client stopped reading",
             };
             self.finish(reason.to_owned());
         } else if self.phase == Phase::Talking && self.dialogue.next_deadline().is_some_and(|deadline| deadline <= now)

@@ -65,7 +65,7 @@ fn issue(names: Vec<String>) -> Result<Tls, Box<dyn std::error::Error>> {
 
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    // TLS 1.2 beside 1.3: the Python SDK that pipecat pins speaks nothing newer (peers-measured, section 1).
+    // TLS 1.2 beside 1.3: AWS's Python SDK 0.4.0, which pipecat pins, was seen to speak nothing newer.
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
