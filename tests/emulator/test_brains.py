@@ -12,6 +12,11 @@ def ended(event):
     return isinstance(event, novasonic.TurnEnded)
 
 
+def was_heard(text):
+    """The emulator remembers a sentence once it was played, as the service does."""
+    return lambda event: isinstance(event, novasonic.Transcript) and event.final and event.text.endswith(text)
+
+
 def texts(events, role):
     return [event.text for event in events if isinstance(event, novasonic.Transcript) and event.role == role]
 
@@ -32,7 +37,7 @@ async def test_a_typed_turn_carries_what_the_stream_carries(until):
         ) as session,
     ):
         await session.send_text("And now?")
-        events = await until(session, ended)
+        events = await until(session, was_heard("Second."))
         assert texts(events, "assistant")[:2] == ["First.", "Second."]
         assert {event.rate for event in events if isinstance(event, novasonic.AudioOutput)} == {8_000}
         await session.send_text("And then?")
