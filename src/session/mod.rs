@@ -3,7 +3,7 @@
 //! A [`Session`] is a handle; all of its methods but two waits are synchronous and cheap, so that Python calls them
 //! without a future. Events and requests wait in bounded queues until the host drains them; [`Notify`] tells it to.
 //!
-//! The conversation owns id, clock, turn numbers and queues; its stream is a part that may be replaced ([`stream`]).
+//! The conversation owns id, clock, turn numbers and queues; its stream is a part that may be replaced (`stream.rs`).
 
 mod actor;
 mod clock;
