@@ -212,7 +212,7 @@ async def test_stats_count_both_ways(emulator, session):
     assert 0 < stats.wakeups <= stats.events + 2
 
 
-async def test_a_full_buffer_refuses_one_and_makes_the_other_wait():
+async def test_a_full_buffer_refuses_one_and_makes_the_other_wait(eventually):
     async with Emulator(brain="parrot", faults=[Fault.stall(after_events=30)]) as emulator:
         connecting = emulator.client().connect(buffers=Buffers(input=0.5), timeouts=Timeouts(close=0.3))
         async with connecting as session:
@@ -220,8 +220,7 @@ async def test_a_full_buffer_refuses_one_and_makes_the_other_wait():
             with pytest.raises(TimeoutError):
                 await send_for_ever(session, bytes(8_000))
             assert session.stats().refused_chunks == 0
-            while session.try_send_audio(bytes(8_000)):
-                await asyncio.sleep(0.1)
+            await eventually(lambda: not session.try_send_audio(bytes(8_000)))
             stats = session.stats()
             assert (stats.refused_chunks, stats.refused_audio_ms) == (1, 250)
             assert 250 < stats.queued_input_ms <= 500

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from novasonic import _feed
 from novasonic._bridge import second_reader_error
 from novasonic.audio import pcm_bytes
-from novasonic.exceptions import ConcurrencyError, ConfigError, TurnTimeout
+from novasonic.exceptions import AudioFormatError, ConcurrencyError, ConfigError, NovaSonicError, TurnTimeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from novasonic._feed import AudioSource
     from novasonic.audio import PcmLike
     from novasonic.events import Event
-    from novasonic.exceptions import NovaSonicError
     from novasonic.transcript import TranscriptView
 
 __all__ = ["Session", "Stats"]
@@ -276,14 +275,27 @@ def _retrieve(task: asyncio.Task[None]) -> None:
 
 async def _run_feed(bridge: Bridge, source: AudioSource, *, rate: int, realtime: bool) -> None:
     # Not a method: the task must not keep an abandoned session alive.
+    session_failed = False
+
+    async def send(pcm: bytes) -> None:
+        nonlocal session_failed
+        try:
+            await bridge.send_audio(pcm)
+        except AudioFormatError:
+            raise
+        except NovaSonicError:
+            session_failed = True
+            raise
+
     try:
-        await _feed.feed(source, rate=rate, realtime=realtime, send=bridge.send_audio)
+        await _feed.feed(source, rate=rate, realtime=realtime, send=send)
     except asyncio.CancelledError:
         if bridge.is_over:
             # Whoever awaits the task was not cancelled and must not see CancelledError.
             raise bridge.closed_error() from None
         raise
     except Exception as error:
-        if not bridge.is_over:
+        # What ended the session reaches its reader as SessionEnded, in its place among the events.
+        if not session_failed and not bridge.is_over:
             bridge.fail_reader(error)
         raise

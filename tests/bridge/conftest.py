@@ -17,6 +17,7 @@ class HandCore:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.id = "hand-made"
         self.capacity = capacity
+        self.failure = None
         self.calls = []
         self.answers = asyncio.Queue()
         self.taken = []
@@ -66,6 +67,8 @@ class HandCore:
         return rows, requests, bool(self._rows), self._interrupted
 
     def try_send_audio(self, pcm):
+        if self.failure is not None:
+            raise self.failure
         if len(pcm) > self.capacity:
             return False
         self.capacity -= len(pcm)

@@ -5,8 +5,15 @@ import random
 
 import pytest
 
-from novasonic import AudioFormatError, ConcurrencyError, ConfigError, SessionClosedError
-from novasonic._bridge import Bridge
+from novasonic import (
+    AudioFormatError,
+    ConcurrencyError,
+    ConfigError,
+    ServiceError,
+    SessionClosedError,
+    SessionEnded,
+)
+from novasonic._bridge import MAX_BATCH, Bridge
 from novasonic.session import Session
 
 
@@ -116,6 +123,19 @@ async def test_a_failed_feed_reaches_the_reader_after_what_it_received(core, ses
         await anext(events)
     core.audio(1)
     await anext(events)
+
+
+async def test_what_ended_the_session_reaches_the_reader_once_and_as_its_end(core, session):
+    core.audio(1, 2 * MAX_BATCH)
+    core.failure = ServiceError("The model failed.", code="modelStreamErrorException")
+    task = session.feed(bytes(2))
+    await asyncio.wait([task])
+    assert task.exception() is core.failure
+    core.end("error", core.failure)
+    events = aiter(session)
+    kinds = [type(await anext(events)) for _ in range(2 * MAX_BATCH + 1)]
+    assert kinds[-1] is SessionEnded
+    assert kinds.count(SessionEnded) == 1
 
 
 async def test_one_feed_at_a_time(core, session):
