@@ -12,11 +12,16 @@ export class MicrophoneError extends Error {
 }
 
 const MICROPHONE_WORDS = {
-  insecure: "Browsers allow the microphone only on https or localhost; this page is neither. You can still type.",
+  insecure: "Browsers allow voice only on https or localhost, and this page is neither. You can still type and read.",
   denied: "The microphone is blocked for this page. Allow it in the address bar and press again, or type.",
   missing: "No microphone was found. Connect one and press again, or type.",
   busy: "The microphone could not be opened; another program may be using it. You can still type.",
 };
+
+/** @returns {boolean} whether this page may use worklets and microphones at all */
+export function audioAllowed() {
+  return globalThis.isSecureContext && "AudioWorkletNode" in globalThis;
+}
 
 /**
  * Ask the user for the microphone.
@@ -25,7 +30,7 @@ const MICROPHONE_WORDS = {
  * @throws {MicrophoneError}
  */
 export async function askForMicrophone() {
-  if (!navigator.mediaDevices?.getUserMedia) {
+  if (!audioAllowed() || !navigator.mediaDevices?.getUserMedia) {
     throw new MicrophoneError("insecure");
   }
   try {

@@ -6,10 +6,11 @@
  *     button.onclick = () => conversation.start();
  *
  * Addresses are passed in, because static file storage may put hashes into names. `start` and `sendText` belong into
- * an event handler of a click or key: browsers keep audio silent until the user has acted.
+ * an event handler of a click or key: browsers keep audio silent until the user has acted. On a page that is neither
+ * https nor localhost there is no audio at all; typing and reading remain.
  */
 
-import { askForMicrophone, Capture, MicrophoneError, Playback } from "./audio.js";
+import { askForMicrophone, audioAllowed, Capture, MicrophoneError, Playback } from "./audio.js";
 import * as wire from "./wire.js";
 
 /** Two seconds of 16 kHz audio: a network that is further behind gets no more, since late speech confuses. */
@@ -101,6 +102,9 @@ export class Conversation extends EventTarget {
    * @returns {Promise<void>} when it has been spoken
    */
   async speak(file) {
+    if (!audioAllowed()) {
+      throw new MicrophoneError("insecure");
+    }
     if (!this.open) {
       await this.start({ microphone: false });
     }
@@ -157,10 +161,12 @@ export class Conversation extends EventTarget {
           reject(new Error(words));
         };
       });
-      this.playback = await Playback.open(this.#options.playbackWorklet, this.#rates.output, (report) =>
-        this.#playbackReports(report),
-      );
-      await this.#openCapture(null);
+      if (audioAllowed()) {
+        this.playback = await Playback.open(this.#options.playbackWorklet, this.#rates.output, (report) =>
+          this.#playbackReports(report),
+        );
+        await this.#openCapture(null);
+      }
     } catch (error) {
       if (socket === this.#socket) {
         this.#end("failed", error.message);

@@ -1,0 +1,139 @@
+"""A headless Chromium whose microphone is a recording, on a page of the storyteller's site."""
+
+from __future__ import annotations
+
+import array
+import sys
+import wave
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright
+from websupport import ROOT, running_site
+
+CHROMIUM = "/usr/bin/chromium"
+# So that the wave file's end is not where the conversation ends.
+PLAY_ONCE = "%noloop"
+PROBE = (Path(__file__).parent / "probe.js").read_text()
+MICROPHONE_RATE = 16_000
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    missing = None if Path(CHROMIUM).exists() else pytest.mark.skip(reason=f"no {CHROMIUM}: apt-get install chromium")
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if missing:
+                item.add_marker(missing)
+
+
+class Visit:
+    """One page with its console, and what its conversation told."""
+
+    def __init__(self, page) -> None:
+        self.page = page
+        self.console: list[str] = []
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("console", lambda line: self.console.append(line.text) if line.type == "error" else None)
+
+    def part(self, name):
+        return self.page.locator(f'[data-part="{name}"]')
+
+    async def talk(self):
+        await self.part("talk").click()
+
+    async def probe(self, expression):
+        """Evaluate an expression over what probe.js collected."""
+        return await self.page.evaluate(
+            f"(({{levels, states, events, flushes, heard}}) => ({expression}))(window.probe)"
+        )
+
+    async def until(self, expression, seconds=20):
+        await self.page.wait_for_function(
+            f"(({{levels, states, events, flushes, heard}}) => ({expression}))(window.probe)", timeout=seconds * 1000
+        )
+
+    async def hears_the_microphone(self):
+        # A missing recording gives silence and no error.
+        await self.until("Math.max(...levels) > 0.01")
+
+
+@pytest.fixture
+def visit(tmp_path):
+    """Open the site's page as a signed-in user; `microphone` is PCM16 at 16 kHz, None: no device at all."""
+
+    @asynccontextmanager
+    async def opened(site, *, microphone=b"", granted=True, host="localhost"):
+        arguments = []
+        if microphone is not None:
+            recording = tmp_path / "microphone.wav"
+            write_wave(recording, microphone or bytes(MICROPHONE_RATE * 2))
+            arguments += [
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={recording}{PLAY_ONCE}",
+            ]
+        if host != "localhost":
+            arguments.append(f"--host-resolver-rules=MAP {host} 127.0.0.1")
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
+            try:
+                context = await browser.new_context(permissions=["microphone"] if granted else [])
+                page = await context.new_page()
+                seen = Visit(page)
+                await page.goto(f"http://{host}:{site.port}/")
+                await page.get_by_role("button", name="Come in").click()
+                await page.wait_for_selector('[data-part="talk"]')
+                await page.evaluate(PROBE)
+                yield seen
+                assert seen.console == []
+            finally:
+                await browser.close()
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory):
+    """Serve the storyteller against an emulator."""
+
+    def serving(emulator):
+        return running_site(
+            "storyteller.asgi:application",
+            emulator,
+            state=tmp_path_factory.mktemp("site"),
+            path=ROOT / "examples" / "storyteller",
+            settings="storyteller.settings",
+        )
+
+    return serving
+
+
+@pytest.fixture(scope="session")
+def say():
+    """Speak with eSpeak NG: PCM16 at the microphone's rate."""
+    from novasonic.emulator.voice.espeak import Speaker, Voice
+
+    speaker = Speaker()
+    return lambda text, rate=MICROPHONE_RATE: speaker.speak(text, Voice(), rate)
+
+
+def write_wave(path: Path, pcm: bytes) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(MICROPHONE_RATE)
+        file.writeframes(pcm)
+
+
+@pytest.fixture(scope="session")
+def quieter():
+    """Scale PCM16 by a gain in dB."""
+
+    def scale(pcm, gain_db):
+        factor = 10 ** (gain_db / 20)
+        return array.array("h", (int(sample * factor) for sample in array.array("h", pcm))).tobytes()
+
+    assert sys.byteorder == "little"
+    return scale

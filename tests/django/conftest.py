@@ -1,0 +1,131 @@
+"""A Django without a project, and a page that speaks the browser wire to a consumer in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import ExitStack, asynccontextmanager
+from types import SimpleNamespace
+
+import django
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.conf import settings
+from django.test import override_settings
+
+settings.configure(
+    SECRET_KEY="for tests",
+    ALLOWED_HOSTS=["testserver"],
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "django.contrib.staticfiles",
+        "channels",
+        "novasonic.contrib.django",
+    ],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+    STATIC_URL="static/",
+    USE_TZ=True,
+)
+django.setup()
+
+from novasonic.emulator import Emulator  # noqa: E402 - the stock consumers need Django configured
+
+# Longer than anything here takes on a busy machine; what is awaited comes by event.
+PATIENCE_SECONDS = 20
+
+
+class Page:
+    """What a browser would be: sends frames, collects what comes."""
+
+    def __init__(self, communicator: ApplicationCommunicator) -> None:
+        self.communicator = communicator
+        self.messages: list[dict] = []
+        self.audio = bytearray()
+        self.close_code: int | None = None
+
+    async def send(self, message: dict | str) -> None:
+        text = message if isinstance(message, str) else json.dumps(message)
+        await self.communicator.send_input({"type": "websocket.receive", "text": text})
+
+    async def send_audio(self, pcm: bytes) -> None:
+        await self.communicator.send_input({"type": "websocket.receive", "bytes": pcm})
+
+    async def next(self) -> dict | bytes | None:
+        """The next message, the next audio, or None once the server has closed."""
+        output = await self.communicator.receive_output(PATIENCE_SECONDS)
+        match output:
+            case {"type": "websocket.close"}:
+                self.close_code = output["code"]
+                return None
+            case {"bytes": bytes(pcm)}:
+                self.audio += pcm
+                return pcm
+            case _:
+                message = json.loads(output["text"])
+                self.messages.append(message)
+                return message
+
+    async def until(self, kind: str, **fields) -> dict:
+        """Read on to a message of this type with these fields."""
+        while (message := await self.next()) is not None:
+            if isinstance(message, dict) and message["type"] == kind and fields.items() <= message.items():
+                return message
+        pytest.fail(f"closed with {self.close_code} before {kind} {fields}; got {self.messages}")
+
+    async def until_closed(self) -> int:
+        while await self.next() is not None:
+            pass
+        return self.close_code
+
+    def of_type(self, kind: str) -> list[dict]:
+        return [message for message in self.messages if message["type"] == kind]
+
+
+USER = SimpleNamespace(is_authenticated=True, is_active=True)
+
+
+@asynccontextmanager
+async def open_page(consumer, *, user=USER, origin="http://testserver"):
+    """Connect a page to `consumer`; on leaving, the browser goes away and no task may be left."""
+    before = asyncio.all_tasks()
+    headers = [] if origin is None else [(b"origin", origin.encode())]
+    scope = {"type": "websocket", "path": "/", "headers": headers, "subprotocols": [], "user": user}
+    communicator = ApplicationCommunicator(consumer.as_asgi(), scope)
+    await communicator.send_input({"type": "websocket.connect"})
+    assert (await communicator.receive_output(PATIENCE_SECONDS))["type"] == "websocket.accept"
+    page = Page(communicator)
+    try:
+        yield page
+        await communicator.send_input({"type": "websocket.disconnect", "code": page.close_code or 1001})
+    finally:
+        await communicator.wait(PATIENCE_SECONDS)
+    assert asyncio.all_tasks() == before
+
+
+@pytest.fixture(name="open_page")
+def _open_page():
+    return open_page
+
+
+@pytest.fixture(scope="session")
+def parrot():
+    """An emulator that says back what it hears."""
+    with Emulator(brain="parrot") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def use_emulator(monkeypatch):
+    """Point this process at an emulator; the last one asked for counts."""
+    with ExitStack() as stack:
+
+        def use(emulator):
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", emulator.credentials.access_key_id)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", emulator.credentials.secret_access_key)
+            where = {"ENDPOINT_URL": emulator.url, "CA_BUNDLE": str(emulator.ca_bundle), "REGION": "us-east-1"}
+            stack.enter_context(override_settings(NOVASONIC=where))
+
+        yield use

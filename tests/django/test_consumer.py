@@ -1,0 +1,341 @@
+"""The consumer against the emulator, in this process."""
+
+import asyncio
+import base64
+import json
+import math
+import struct
+from types import SimpleNamespace
+
+import pytest
+from django.test import override_settings
+from novasonic.emulator import Emulator, Fault
+
+from novasonic.contrib.django.consumers import MAX_BAD_MESSAGES, NovaSonicConsumer
+
+RATE = 16_000
+ANONYMOUS = SimpleNamespace(is_authenticated=False, is_active=False)
+
+
+def tone(seconds: float, hz: float = 300.0, rate: int = RATE) -> bytes:
+    """What the emulator's ears take for speech: it listens to energy."""
+    samples = (int(8000 * math.sin(2 * math.pi * hz * n / rate)) for n in range(int(rate * seconds)))
+    return b"".join(struct.pack("<h", sample) for sample in samples)
+
+
+def frames(pcm: bytes, size: int = 1024):
+    return [pcm[at : at + size] for at in range(0, len(pcm), size)]
+
+
+@pytest.fixture(autouse=True)
+def _voice(parrot, use_emulator):
+    use_emulator(parrot)
+
+
+class Talker(NovaSonicConsumer):
+    system = "You are a parrot."
+
+
+async def test_typed_text_is_answered_in_words_and_sound(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        opened = await page.until("initialized")
+        assert (opened["protocol"], opened["inputRate"], opened["outputRate"]) == (1, RATE, 24_000)
+        await page.send({"type": "text_message", "text": "Good evening", "messageId": "m1"})
+        await page.until("turn_ended", turn=1, interrupted=False)
+        said = [
+            line["text"] for line in page.of_type("transcript") if line["role"] == "assistant" and not line["final"]
+        ]
+        assert "Good evening" in " ".join(said)
+        kinds = [message["type"] for message in page.messages]
+        assert kinds.index("turn_started") < kinds.index("transcript")
+        assert len(page.audio) > 24_000 // 2
+
+
+async def test_speech_opens_the_conversation_and_is_answered(open_page):
+    async with open_page(Talker) as page:
+        for frame in frames(tone(1.0) + bytes(RATE * 2 * 3)):
+            await page.send_audio(frame)
+        await page.until("initialized")
+        await page.until("turn_ended", turn=1)
+        assert any(line["role"] == "user" for line in page.of_type("transcript"))
+        assert page.audio
+
+
+async def test_audio_as_json_both_ways_and_silence_where_the_speaker_paused(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize", "audioFormat": "base64"})
+        for frame in frames(tone(1.0), 32_000):
+            await page.send({"type": "audio_chunk", "audio": base64.b64encode(frame).decode()})
+        await page.send({"type": "audio_chunk", "audio": "", "isComplete": True})
+        await page.until("turn_ended", turn=1)
+        chunks = page.of_type("audio_chunk")
+        assert sum(len(base64.b64decode(chunk["audio"])) for chunk in chunks) > 24_000 // 2
+        assert {chunk["turn"] for chunk in chunks} == {1}
+        assert not page.audio
+
+
+async def test_interrupt_stops_the_sound(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "text_message", "text": "one two three four five six seven " * 20})
+        while not page.audio:
+            await page.next()
+        await page.send({"type": "interrupt"})
+        await page.until("interrupted", turn=1, source="client")
+        heard = len(page.audio)
+        await page.send({"type": "text_message", "text": "And now?"})
+        await page.until("turn_started", turn=2)
+        assert len(page.audio) == heard
+
+
+async def test_close_ends_in_order(open_page, parrot):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        await page.until("initialized")
+        await page.send({"type": "close"})
+        assert await page.until_closed() == 1000
+        assert page.messages[-1] == {"type": "closed", "reason": "closed"}
+    assert parrot.streams[-1].ended == "clean"
+
+
+async def test_close_before_anything_was_opened(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "close"})
+        assert await page.until_closed() == 1000
+
+
+async def test_a_page_that_goes_away_closes_its_session(open_page, parrot):
+    async with open_page(Talker) as page:
+        await page.send({"type": "text_message", "text": "word " * 200})
+        while not page.audio:
+            await page.next()
+    assert parrot.streams[-1].ended is not None
+
+
+async def test_a_page_that_goes_away_while_the_conversation_opens(open_page):
+    class Slow(Talker):
+        async def get_system(self):
+            await asyncio.Event().wait()
+
+    async with open_page(Slow) as page:
+        await page.send({"type": "initialize"})
+
+
+async def test_a_consumer_that_is_cancelled_leaves_no_task(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        await page.until("initialized")
+        page.communicator.future.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await page.communicator.future
+        # What open_page sends on leaving reaches nobody; that no task is left is what it then looks at.
+        page.communicator._future = asyncio.ensure_future(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize(
+    ("user", "origin", "code", "close"),
+    [
+        (ANONYMOUS, "http://testserver", "not_signed_in", 4401),
+        (None, "http://testserver", "not_signed_in", 4401),
+        (SimpleNamespace(is_authenticated=True, is_active=False), "http://testserver", "not_signed_in", 4401),
+        (SimpleNamespace(is_authenticated=True, is_active=True), "http://evil.example", "origin_not_allowed", 4403),
+        (SimpleNamespace(is_authenticated=True, is_active=True), "null", "origin_not_allowed", 4403),
+        (SimpleNamespace(is_authenticated=True, is_active=True), None, "origin_not_allowed", 4403),
+    ],
+)
+async def test_who_may_not_talk_is_told_why(open_page, parrot, user, origin, code, close):
+    streams = len(parrot.streams)
+    async with open_page(Talker, user=user, origin=origin) as page:
+        await page.send({"type": "initialize"})
+        assert await page.until_closed() == close
+        assert [message["type"] for message in page.messages] == ["error", "closed"]
+        assert (page.messages[0]["code"], page.messages[0]["fatal"]) == (code, True)
+    assert len(parrot.streams) == streams
+
+
+async def test_a_site_may_ask_more_of_its_users_or_less(open_page):
+    class Members(Talker):
+        async def is_allowed(self):
+            return False
+
+    class Open(Talker):
+        login_required = False
+
+    async with open_page(Members) as page:
+        assert await page.until_closed() == 4403
+    async with open_page(Open, user=ANONYMOUS) as page:
+        await page.send({"type": "initialize"})
+        await page.until("initialized")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "close"),
+    [
+        ("{", "bad_json", 4400),
+        ("RIFF text for audio", "bad_json", 4400),
+        ("[1]", "bad_message", 4400),
+        ('{"type":"dance"}', "unknown_type", None),
+        ('{"type":"initialize","awsAccessKeyId":"AKIA"}', "credentials_not_accepted", 4403),
+        ('{"type":"initialize","resumeToken":"r"}', "resume_unavailable", None),
+        ('{"type":"initialize","system":"x"}', "not_allowed", None),
+        ('{"type":"tool_approval","id":"t","approve":true}', "tools_unavailable", None),
+        ('{"type":"audio_chunk","audio":"%%"}', "audio_not_base64", None),
+        ('{"type":"text_message","text":""}', "bad_field", None),
+        ("x" * 70_000, "message_too_long", 4413),
+        (bytes(RATE * 2 + 2), "audio_too_long", 4413),
+        (bytes(1023), "audio_format", None),
+    ],
+)
+async def test_bad_input_gets_its_own_answer_and_harms_nobody(open_page, frame, code, close):
+    async with open_page(Talker) as neighbour, open_page(Talker) as page:
+        await neighbour.send({"type": "initialize"})
+        await neighbour.until("initialized")
+        await (page.send_audio(frame) if isinstance(frame, bytes) else page.send(frame))
+        error = await page.until("error")
+        assert (error["code"], error["fatal"]) == (code, close is not None)
+        if close is None:
+            await page.send({"type": "initialize"})
+            await page.until("initialized")
+        else:
+            assert await page.until_closed() == close
+        await neighbour.send({"type": "text_message", "text": "Still there?"})
+        await neighbour.until("turn_ended", turn=1)
+
+
+async def test_patience_with_bad_messages_ends(open_page):
+    async with open_page(Talker) as page:
+        for _ in range(MAX_BAD_MESSAGES + 1):
+            await page.send({"type": "dance"})
+        assert await page.until_closed() == 4400
+        assert page.of_type("error")[-1]["code"] == "too_many_bad_messages"
+
+
+async def test_a_second_initialize_is_refused(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        await page.send({"type": "initialize"})
+        assert (await page.until("error"))["code"] == "already_initialized"
+        await page.until("initialized")
+
+
+async def test_what_came_while_it_opened_is_kept_in_order_up_to_five_seconds(open_page, parrot):
+    gate = asyncio.Event()
+
+    class Gated(Talker):
+        async def get_system(self):
+            await gate.wait()
+            return "x"
+
+    async with open_page(Gated) as page:
+        for _ in range(8):
+            await page.send_audio(bytes(RATE * 2))
+        report = await page.until("error")
+        assert (report["code"], report["retryable"], report["fatal"]) == ("audio_refused", True, False)
+        await page.send({"type": "text_message", "text": "Kept"})
+        gate.set()
+        await page.until("turn_ended", turn=1)
+        # Three seconds of eight were refused, and said once: the page is told once a second at most.
+        assert len(page.of_type("error")) == 1
+    assert 5 * RATE * 2 <= parrot.streams[-1].audio_bytes < 6 * RATE * 2
+
+
+async def test_frames_that_the_session_refuses_are_counted_and_told(open_page, use_emulator):
+    with Emulator(brain="parrot", faults=[Fault.stall(after_events=8)]) as stalled:
+        use_emulator(stalled)
+        async with open_page(Talker) as page:
+            await page.send({"type": "initialize"})
+            await page.until("initialized")
+            # 30 s wait in the session, and no more than a few minutes in the windows of HTTP/2.
+            for _ in range(600):
+                await page.send_audio(bytes(RATE * 2))
+            report = await page.until("error")
+            assert report["code"] == "audio_refused"
+            assert report["refusedFrames"] >= 1
+
+
+async def test_a_service_that_cannot_be_reached_is_no_secret_and_no_detail(open_page):
+    nobody = {"ENDPOINT_URL": "http://127.0.0.1:9", "REGION": "us-east-1"}
+    with override_settings(NOVASONIC=nobody):
+        page_tells = await _fails_to_open(open_page)
+    assert (page_tells["code"], page_tells["retryable"]) == ("service_failed", True)
+    assert "127.0.0.1" not in json.dumps(page_tells)
+
+
+async def test_a_wrong_key_is_the_sites_business(open_page, parrot, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    # Another configuration: the client of an earlier test would go on with the keys it knows.
+    elsewhere = {"ENDPOINT_URL": parrot.url, "CA_BUNDLE": str(parrot.ca_bundle), "REGION": "us-west-2"}
+    with override_settings(NOVASONIC=elsewhere):
+        page_tells = await _fails_to_open(open_page)
+    assert (page_tells["code"], page_tells["retryable"]) == ("service_refused", False)
+    assert "signature" not in json.dumps(page_tells).lower()
+
+
+async def _fails_to_open(open_page) -> dict:
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        assert await page.until_closed() == 4500
+        assert [message["type"] for message in page.messages] == ["error", "closed"]
+        return page.messages[0]
+
+
+async def test_throttling_asks_to_come_back(open_page, use_emulator):
+    with Emulator(faults=[Fault.refuse(429, "ThrottlingException", "Too many requests")]) as busy:
+        use_emulator(busy)
+        async with open_page(Talker) as page:
+            await page.send({"type": "initialize"})
+            assert await page.until_closed() == 4503
+            assert page.of_type("error")[0]["code"] == "no_capacity"
+
+
+async def test_a_stream_that_breaks_ends_with_an_error(open_page, use_emulator):
+    with Emulator(faults=[Fault.reset(after_events=12)]) as broken:
+        use_emulator(broken)
+        async with open_page(Talker) as page:
+            await page.send({"type": "initialize"})
+            await page.until("initialized")
+            for frame in frames(bytes(RATE * 2)):
+                await page.send_audio(frame)
+            assert await page.until_closed() == 4500
+            assert page.messages[-2]["code"] == "service_failed"
+
+
+async def test_a_hook_that_fails_is_logged_and_not_told(open_page, caplog):
+    class Broken(Talker):
+        async def get_system(self):
+            raise OSError("secret path /etc/prompts")
+
+    async with open_page(Broken) as page:
+        await page.send({"type": "initialize"})
+        assert await page.until_closed() == 4500
+        assert page.messages[0]["code"] == "server_error"
+        assert "secret" not in json.dumps(page.messages)
+    assert "A hook of Broken" in caplog.text
+
+
+async def test_hooks_see_the_transcript_and_choose_the_prompt(open_page):
+    seen = []
+
+    class Curious(NovaSonicConsumer):
+        async def get_system(self):
+            return f"Talk to {self.scope['user'].name}."
+
+        async def on_transcript(self, event):
+            seen.append((event.role, event.text))
+
+    user = SimpleNamespace(is_authenticated=True, is_active=True, name="Ada")
+    async with open_page(Curious, user=user) as page:
+        await page.send({"type": "text_message", "text": "Hello there"})
+        await page.until("turn_ended", turn=1)
+    assert any(role == "assistant" for role, _ in seen)
+
+
+async def test_a_page_chooses_only_what_the_site_allows(open_page):
+    class Choice(Talker):
+        voices = ("amy", "tiffany")
+
+    async with open_page(Choice) as page:
+        await page.send({"type": "initialize", "voice": "matthew"})
+        assert (await page.until("error"))["code"] == "not_allowed"
+        await page.send({"type": "initialize", "voice": "amy"})
+        await page.until("initialized")

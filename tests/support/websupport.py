@@ -1,0 +1,122 @@
+"""A Django site in a process of its own, and a way to sign in to it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30
+
+
+class Site:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+        self.origin = f"http://localhost:{port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://localhost:{self.port}/"
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def sign_in(self) -> str:
+        """Press the demo's button; return the Cookie header of whoever did."""
+        status, headers, page = self.request("GET", "/sign-in/")
+        assert status == 200, status
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+        assert token
+        cookies = _cookies(headers)
+        status, headers, page = self.request(
+            "POST",
+            "/sign-in/",
+            body=urlencode({"csrfmiddlewaretoken": token[1]}),
+            headers={"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"},
+        )
+        assert status == 302, page
+        return _cookies(headers)
+
+    def request(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=10)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode(errors="replace")
+        finally:
+            connection.close()
+
+
+def _cookies(headers) -> str:
+    return "; ".join(cookie.split(";", 1)[0] for cookie in headers.get_all("Set-Cookie", []))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running_site(application: str, emulator, *, state: Path, path: Path | None = None, settings: str) -> Iterator[Site]:
+    """Serve `application` by uvicorn as the documents say to, its conversations going to `emulator`."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        **emulator_environment(emulator),
+        "DJANGO_SETTINGS_MODULE": settings,
+        "NOVASONIC_DEMO_STATE": str(state),
+        "NOVASONIC_DEMO_HOSTS": "localhost,127.0.0.1,voice.test",
+        "PYTHONPATH": str(path or ROOT),
+    }
+    subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=environment, check=True, timeout=60)
+    command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen([*command, "--ws-per-message-deflate", "false", "--lifespan", "off"], env=environment)
+    try:
+        _wait_for(port, process)
+        yield Site(process, port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def emulator_environment(emulator) -> dict[str, str]:
+    """What a process needs to find the emulator: AWS's own variables."""
+    return {
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": emulator.url,
+        "AWS_CA_BUNDLE": str(emulator.ca_bundle),
+        "AWS_ACCESS_KEY_ID": emulator.credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": emulator.credentials.secret_access_key,
+    }
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"no server on port {port} after {START_SECONDS} s")
