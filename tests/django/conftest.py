@@ -89,8 +89,7 @@ USER = SimpleNamespace(is_authenticated=True, is_active=True)
 
 @asynccontextmanager
 async def open_page(consumer, *, user=USER, origin="http://testserver"):
-    """Connect a page to `consumer`; on leaving, the browser goes away and no task may be left."""
-    before = asyncio.all_tasks()
+    """Connect a page to `consumer`; on leaving, the browser goes away."""
     headers = [] if origin is None else [(b"origin", origin.encode())]
     scope = {"type": "websocket", "path": "/", "headers": headers, "subprotocols": [], "user": user}
     communicator = ApplicationCommunicator(consumer.as_asgi(), scope)
@@ -99,15 +98,16 @@ async def open_page(consumer, *, user=USER, origin="http://testserver"):
     page = Page(communicator)
     try:
         yield page
-        await communicator.send_input({"type": "websocket.disconnect", "code": page.close_code or 1001})
     finally:
-        await communicator.wait(PATIENCE_SECONDS)
-    assert asyncio.all_tasks() == before
+        if not communicator.future.done():
+            await communicator.send_input({"type": "websocket.disconnect", "code": page.close_code or 1001})
+            await communicator.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(name="open_page")
-def _open_page():
-    return open_page
+async def _open_page():
+    yield open_page
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "a consumer left a task behind"
 
 
 @pytest.fixture(scope="session")
