@@ -66,7 +66,7 @@ def demo(*, host: str, port: int, app_name: str, app_dir: Path | None, aws: bool
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="novasonic-demo-")))
             os.environ["NOVASONIC_DEMO_STATE"] = str(state)
             os.environ["NOVASONIC_DEMO_HOSTS"] = ",".join(host_names(host))
-            emulator = None if aws else stack.enter_context(running_emulator(state))
+            emulator = None if aws else stack.enter_context(running_emulator())
             application = load_site(app_name)
 
             def ready() -> None:
@@ -129,7 +129,7 @@ def host_names(host: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running_emulator(state: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running_emulator() -> Iterator[subprocess.Popen[bytes]]:
     """Run the emulator with the offline voice and point this process's AWS settings at it.
 
     Its own session: Ctrl-C in the terminal reaches the demo alone, which then stops it.
@@ -139,7 +139,7 @@ def running_emulator(state: Path) -> Iterator[subprocess.Popen[bytes]]:
     """
     command = [sys.executable, "-m", "novasonic", "emulator", "--json", "--brain", "voice"]
     process = subprocess.Popen(  # noqa: S603 - our own module
-        [*command, "--ca-out", str(state / "emulator-ca.pem")],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -147,8 +147,15 @@ def running_emulator(state: Path) -> Iterator[subprocess.Popen[bytes]]:
     )
     try:
         told = first_line(process)
-        os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = told["https"]
-        os.environ["AWS_CA_BUNDLE"] = told["ca"]
+        os.environ |= {
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": told["https"],
+            "AWS_CA_BUNDLE": told["ca"],
+            "AWS_REGION": told["region"],
+            "AWS_ACCESS_KEY_ID": told["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": told["secret_access_key"],
+        }
+        # It would be sent beside keys it does not belong to.
+        os.environ.pop("AWS_SESSION_TOKEN", None)
         yield process
     finally:
         process.terminate()
