@@ -129,7 +129,7 @@ async def test_a_slow_neighbour_delays_nobodys_audio(site):
             while not stop.is_set():
                 await page.send("x")
                 await page.recv()
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.1)
 
     async def talker(number):
         round_trips = []
@@ -152,11 +152,10 @@ async def test_a_slow_neighbour_delays_nobodys_audio(site):
     await slow
     round_trips = [seconds * 1000 for result in results for seconds in result[10:]]
     percentiles = statistics.quantiles(round_trips, n=100)
-    print(
-        f"beside a slow neighbour: p50 {percentiles[49]:.1f} ms, p90 {percentiles[89]:.1f} ms, p99 {percentiles[98]:.1f} ms"
-    )
-    assert percentiles[89] < 100
-    assert percentiles[98] < 250
+    p50, p90, p99 = percentiles[49], percentiles[89], percentiles[98]
+    print(f"beside a slow neighbour: p50 {p50:.1f} ms, p90 {p90:.1f} ms, p99 {p99:.1f} ms")
+    assert p90 < 100
+    assert p99 < 250
 
 
 async def test_sigterm_closes_the_paid_stream_in_order(echo, tmp_path):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 STOCK_APP = "novasonic.contrib.django.demo.asgi:application"
 PORTS_TO_TRY = 20
+LAST_PORT = 65_535
 EMULATOR_START_SECONDS = 60.0
 EMULATOR_STOP_SECONDS = 5.0
 SOCKETS_STOP_SECONDS = 3
@@ -39,7 +40,13 @@ PR_SET_PDEATHSIG = 1
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on.")
-@click.option("--port", default=8000, show_default=True, help="Port to serve on; a taken one moves on to the next.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, LAST_PORT),
+    help="Port to serve on; a taken one moves on to the next.",
+)
 @click.option("--app", "app_name", default=STOCK_APP, metavar="MODULE:ATTR", help="ASGI application of a Django site.")
 @click.option(
     "--app-dir",
@@ -94,7 +101,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         click.ClickException: Nothing can be served on this host, or all ports tried are taken.
     """
-    for candidate in range(port, port + PORTS_TO_TRY) if port else [0]:
+    for candidate in range(port, min(port + PORTS_TO_TRY, LAST_PORT + 1)) if port else [0]:
         try:
             family, kind, protocol, _, where = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
             listener = socket.socket(family, kind, protocol)
@@ -112,7 +119,7 @@ def listen(host: str, port: int) -> socket.socket:
             click.echo(f"Port {candidate} is taken.")
         else:
             return listener
-    raise click.ClickException(f"Ports {port} to {port + PORTS_TO_TRY - 1} are all taken; choose another with --port.")
+    raise click.ClickException(f"Port {port} and those after it are taken; choose another with --port.")
 
 
 def host_names(host: str) -> list[str]:

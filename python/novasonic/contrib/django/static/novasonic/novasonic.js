@@ -167,6 +167,11 @@ export class Conversation extends EventTarget {
         );
         await this.#openCapture(null);
       }
+      if (socket !== this.#socket) {
+        // It ended while the audio was being opened.
+        this.#release();
+        throw new Error(wire.closeWords(1006));
+      }
     } catch (error) {
       if (socket === this.#socket) {
         this.#end("failed", error.message);
@@ -272,14 +277,18 @@ export class Conversation extends EventTarget {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
+    this.#release();
+    if (this.state !== "ended" && this.state !== "failed") {
+      this.#enter(state, words);
+    }
+  }
+
+  #release() {
     this.#capture?.close();
     this.#capture = null;
     this.playback?.close();
     this.playback = null;
     this.listens = false;
-    if (this.state !== "ended" && this.state !== "failed") {
-      this.#enter(state, words);
-    }
   }
 
   /** @param {State} state */

@@ -1,0 +1,137 @@
+"""``novasonic demo`` as a process: what it prints, what it serves, what it leaves behind."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+import websockets
+from websupport import ROOT, Site, free_port
+
+from novasonic.cli.demo import host_names, ssh_hint
+
+READY = re.compile(r"Ready in [\d.]+ s\. Open http://localhost:(\d+)/")
+
+
+@contextmanager
+def demo(*options, **environment):
+    """Run the command; gives its Site, and the lines up to and with the address."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "novasonic", "demo", "--no-browser", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if found := READY.search(line):
+                break
+        else:
+            pytest.fail("".join(lines))
+        yield Site(process, int(found[1])), lines
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def children(pid):
+    listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(child) for child in listing.stdout.split()]
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "site_options",
+    [(), ("--app", "storyteller.asgi:application", "--app-dir", str(ROOT / "examples" / "storyteller"))],
+    ids=["stock", "storyteller"],
+)
+async def test_it_talks_and_leaves_nothing_behind(how, site_options):
+    with demo("--port", str(free_port()), *site_options) as (site, _):
+        (emulator,) = children(site.process.pid)
+        path = "story/ws/" if site_options else "novasonic/ws/"
+        headers = {"Cookie": site.sign_in()}
+        async with websockets.connect(site.socket_url + path, origin=site.origin, additional_headers=headers) as page:
+            await page.send(json.dumps({"type": "text_message", "text": "tell me a story"}))
+            async with asyncio.timeout(30):
+                while not isinstance(await page.recv(), bytes):
+                    pass
+            # An open conversation must not hold it up, nor end in a traceback.
+            site.process.send_signal(how)
+            output, _ = await asyncio.to_thread(site.process.communicate, timeout=20)
+        assert site.process.returncode == 0, output
+        assert "Stopped." in output
+        assert "Traceback" not in output
+        assert not is_alive(emulator)
+
+
+@pytest.mark.slow
+def test_a_taken_port_moves_on_and_a_remote_terminal_is_told_what_helps():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with demo("--port", str(port), SSH_CONNECTION="198.51.100.7 50000 203.0.113.9 22") as (site, lines):
+            assert f"Port {port} is taken.\n" in lines
+            assert site.port > port
+            rest = [site.process.stdout.readline() for _ in range(4)]
+            assert any(f"ssh -L {site.port}:localhost:{site.port} " in line and "@203.0.113.9" in line for line in rest)
+            emulator = children(site.process.pid)
+            site.process.kill()
+            site.process.wait()
+        if sys.platform == "linux":
+            # Killed without a chance to clean up, it takes its emulator along.
+            subprocess.run(["timeout", "10", "tail", f"--pid={emulator[0]}", "-f", os.devnull], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--app", "nowhere.asgi:application", "--aws"), "Cannot load nowhere.asgi:application"),
+        (("--host", "no.such.host.invalid", "--aws"), "Cannot serve on"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(options, words):
+    command = [sys.executable, "-m", "novasonic", "demo", "--no-browser", "--port", "0", *options]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 1
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "connection", "line"),
+    [
+        ("127.0.0.1", "", None),
+        ("localhost", "", None),
+        ("127.0.0.1", "198.51.100.7 50000 203.0.113.9 2222", "ssh -p 2222 -L 8000:localhost:8000 "),
+        ("0.0.0.0", "", "ssh -L 8000:localhost:8000 "),
+    ],
+)
+def test_the_ssh_line_is_for_those_who_come_over_the_network(host, connection, line, monkeypatch):
+    monkeypatch.setenv("SSH_CONNECTION", connection)
+    hint = ssh_hint(host, 8000)
+    assert hint is None if line is None else line in hint
+
+
+def test_a_site_answers_to_the_names_it_is_served_on():
+    assert host_names("127.0.0.1")[:3] == ["localhost", "127.0.0.1", "[::1]"]
+    assert "fd00::1" not in host_names("fd00::1")
+    assert "[fd00::1]" in host_names("fd00::1")
+    assert socket.gethostname().lower() in host_names("0.0.0.0")
