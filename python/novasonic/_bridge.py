@@ -356,8 +356,6 @@ class Bridge:
 
     def _finish(self, event: SessionEnded) -> None:
         self.ended = event
-        if self._core is not None:
-            self._final_stats = self._core.stats()
         for item in self._queue:
             if isinstance(item, TurnEnded) and item.turn is not None:
                 self._turns.over(item.turn)
@@ -367,6 +365,7 @@ class Bridge:
         """Leave the loop, then drop the core, which resets a stream that still lives."""
         if self._core is None:
             return
+        self._final_stats = self._core.stats()
         if self.loop.is_closed():
             self._core = None
             return
