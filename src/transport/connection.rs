@@ -258,3 +258,6 @@ impl Future for CalmSleep {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests;

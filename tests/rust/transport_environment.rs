@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::{
     transport_client::{LONG, keys, request},
     transport_connect::authority,
-    transport_peer::{Peer, PeerOptions},
+    transport_peer::{Peer, PeerOptions, PeerStream},
 };
 
 /// Opens one stream as the environment says and prints how that went.
@@ -31,7 +31,7 @@ async fn probe() {
         allow_insecure: false,
     };
     let began = Instant::now();
-    let opening = SdkTransport::new(config).unwrap().open(OpenRequest { open_timeout: LONG, ..request() });
+    let opening = SdkTransport::new(config).unwrap().open(OpenRequest { open_timeout: LONG / 2, ..request() });
     let outcome = opening.headers.await;
     let ms = began.elapsed().as_millis();
     let told = match outcome {
@@ -148,6 +148,19 @@ async fn a_missing_region_is_a_configuration_error() {
     assert!(probed.text.contains("AWS_REGION") && probed.ms < 1000, "{} ms: {}", probed.ms, probed.text);
 }
 
+/// Runs the probe, which must reach this peer.
+async fn serve_probe(peer: &mut Peer, variables: &[(&str, &str)], profile: &str) -> PeerStream {
+    let mut probing = std::pin::pin!(run_probe(variables, profile));
+    let mut stream = tokio::select! {
+        stream = peer.accept() => stream,
+        probed = &mut probing => panic!("ended before it reached the peer: {}", probed.text),
+    };
+    stream.headers();
+    let probed = probing.await;
+    assert_eq!(probed.kind, "", "{}", probed.text);
+    stream
+}
+
 /// Runs the probe against a peer and gives what its request said of the signer.
 async fn signed(variables: &[(&str, &str)], profile: &str) -> String {
     let mut peer = Peer::start(PeerOptions::default()).await;
@@ -156,15 +169,7 @@ async fn signed(variables: &[(&str, &str)], profile: &str) -> String {
     variables.push((NO_METADATA.0, NO_METADATA.1.to_owned()));
     let variables: Vec<_> = variables.iter().map(|(k, v)| (*k, v.as_str())).collect();
     let profile = profile.replace("PEER", &url);
-    let serving = async {
-        let mut stream = peer.accept().await;
-        stream.headers();
-        let signature = stream.request.headers["authorization"].to_str().unwrap().to_owned();
-        (signature, stream)
-    };
-    let ((signature, _stream), probed) = tokio::join!(serving, run_probe(&variables, &profile));
-    assert_eq!(probed.kind, "", "{}", probed.text);
-    signature
+    serve_probe(&mut peer, &variables, &profile).await.request.headers["authorization"].to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -218,13 +223,7 @@ async fn the_environment_names_a_bundle() {
     let url = format!("https://localhost:{}", peer.addr.port());
     let variables =
         [("PROBE_KEYS", "1"), REGION, ("AWS_ENDPOINT_URL", url.as_str()), ("AWS_CA_BUNDLE", ca.0.to_str().unwrap())];
-    let serving = async {
-        let mut stream = peer.accept().await;
-        stream.headers();
-        stream
-    };
-    let (_stream, probed) = tokio::join!(serving, run_probe(&variables, ""));
-    assert_eq!(probed.kind, "", "{}", probed.text);
+    serve_probe(&mut peer, &variables, "").await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,10 +14,7 @@ use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes, BytesMut};
-use h2::{
-    Reason, RecvStream, SendStream,
-    server::{Connection, SendResponse},
-};
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::{
@@ -57,7 +54,13 @@ enum Line {
 enum Command {
     GoAwayGraceful,
     GoAway(Reason),
+    Limit(u32),
 }
+
+/// h2 can announce a new window on a running connection, but no new stream limit: the pump makes the one of the other.
+const WINDOW: u32 = 1 << 20;
+
+const NO_NEWS: u32 = u32::MAX;
 
 pub(crate) struct Peer {
     pub(crate) addr: SocketAddr,
@@ -172,6 +175,11 @@ impl Peer {
         self.command(connection, Command::GoAway(reason)).await;
     }
 
+    /// Tells another stream limit on a running connection.
+    pub(crate) async fn set_limit(&self, connection: usize, limit: u32) {
+        self.command(connection, Command::Limit(limit)).await;
+    }
+
     async fn command(&self, connection: usize, command: Command) {
         let sender = self.commands.lock().unwrap()[connection - 1].clone();
         sender.send(command).await.unwrap();
@@ -202,16 +210,17 @@ impl Serve {
     async fn run(mut self, most: Arc<AtomicUsize>) {
         self.tcp.set_nodelay(true).unwrap();
         let (near, far) = tokio::io::duplex(1 << 22);
+        let new_limit = Arc::new(AtomicU32::new(NO_NEWS));
         let mut pumping = JoinSet::new();
         match self.options.tls.clone() {
-            None => drop(pumping.spawn(pump(self.tcp, far, self.line, self.options.late))),
+            None => drop(pumping.spawn(pump(self.tcp, far, self.line, self.options.late, Arc::clone(&new_limit)))),
             Some(tls) => {
                 let Ok(stream) = tls.accept(self.tcp).await else { return };
-                drop(pumping.spawn(pump(stream, far, self.line, self.options.late)));
+                drop(pumping.spawn(pump(stream, far, self.line, self.options.late, Arc::clone(&new_limit))));
             }
         }
         let mut builder = h2::server::Builder::new();
-        builder.initial_window_size(1 << 20).initial_connection_window_size(1 << 24);
+        builder.initial_window_size(WINDOW).initial_connection_window_size(1 << 24);
         if let Some(max) = self.options.max_streams {
             builder.max_concurrent_streams(max);
         }
@@ -228,19 +237,19 @@ impl Serve {
                     }
                     Some(Err(_)) | None => break,
                 },
-                Some(command) = self.commands.recv() => obey(&mut connection, &command),
+                Some(command) = self.commands.recv() => match command {
+                    Command::GoAwayGraceful => connection.graceful_shutdown(),
+                    Command::GoAway(reason) => connection.abrupt_shutdown(reason),
+                    Command::Limit(limit) => {
+                        new_limit.store(limit, Ordering::SeqCst);
+                        connection.set_initial_window_size(WINDOW).unwrap();
+                    }
+                },
             }
         }
         // What the last GOAWAY said must still get out.
         drop(connection);
         pumping.join_next().await;
-    }
-}
-
-fn obey(connection: &mut Connection<DuplexStream, Bytes>, command: &Command) {
-    match command {
-        Command::GoAwayGraceful => connection.graceful_shutdown(),
-        Command::GoAway(reason) => connection.abrupt_shutdown(*reason),
     }
 }
 
@@ -261,7 +270,13 @@ impl Socket for tokio_rustls::server::TlsStream<TcpStream> {
 }
 
 /// Carries bytes between the socket and h2, as the line allows.
-async fn pump(mut socket: impl Socket, mut far: DuplexStream, mut line: watch::Receiver<Line>, late: Duration) {
+async fn pump(
+    mut socket: impl Socket,
+    mut far: DuplexStream,
+    mut line: watch::Receiver<Line>,
+    late: Duration,
+    new_limit: Arc<AtomicU32>,
+) {
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut quiet = std::pin::pin!(tokio::time::sleep(late));
     let mut speaks = late.is_zero();
@@ -288,11 +303,29 @@ async fn pump(mut socket: impl Socket, mut far: DuplexStream, mut line: watch::R
                     let _ = socket.shutdown().await;
                     return;
                 }
-                Ok(n) => if socket.write_all(&down[..n]).await.is_err() { return },
+                Ok(n) => {
+                    rewrite_limit(&mut down[..n], new_limit.load(Ordering::SeqCst));
+                    if socket.write_all(&down[..n]).await.is_err() {
+                        return;
+                    }
+                }
             },
             () = &mut quiet, if !speaks => speaks = true,
             changed = line.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// Turns a SETTINGS frame that says only INITIAL_WINDOW_SIZE (4) into one that says MAX_CONCURRENT_STREAMS (3).
+fn rewrite_limit(bytes: &mut [u8], limit: u32) {
+    if limit == NO_NEWS {
+        return;
+    }
+    let [w0, w1, w2, w3] = WINDOW.to_be_bytes();
+    let said = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, w0, w1, w2, w3];
+    if let Some(at) = bytes.windows(said.len()).position(|window| window == said) {
+        bytes[at + 10] = 3;
+        bytes[at + 11..at + 15].copy_from_slice(&limit.to_be_bytes());
     }
 }
 
@@ -328,7 +361,8 @@ impl PeerStream {
             .header("x-amzn-requestid", "11111111-2222-3333-4444-555555555555")
             .body(())
             .unwrap();
-        self.down = Some(self.respond.send_response(response, false).unwrap());
+        // A client that has given up needs none.
+        self.down = self.respond.send_response(response, false).ok();
     }
 
     /// Answers with an HTTP error.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use h2::Reason;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     transport_client::{LONG, event, next, open, opened, pooled, request, stream_error, transport},
-    transport_peer::{Peer, PeerOptions, PeerStream},
+    transport_peer::{Peer, PeerOptions, PeerStream, chunk},
 };
 
 type Client = (mpsc::Sender<Bytes>, Downlink);
@@ -96,29 +97,51 @@ async fn a_place_is_free_again_when_both_directions_are_done() {
 }
 
 #[tokio::test]
-async fn a_cancelled_opening_leaves_its_place_to_others() {
-    let mut peer = Peer::limited(1).await;
+async fn cancelled_openings_leave_their_places_to_others() {
+    let late = Duration::from_millis(100);
+    let mut peer = Peer::start(PeerOptions { max_streams: Some(1), late, ..PeerOptions::default() }).await;
     let transport = transport(&peer.url());
-    for _ in 0..20 {
-        drop(open(&transport));
-        tokio::task::yield_now().await;
-    }
-    let (_streams, _clients) = {
-        let opening = open(&transport);
-        // Streams of the cancelled may come first; the wanted one is the one that stays.
-        let answering = async {
-            let mut streams = Vec::new();
-            loop {
-                let mut stream = peer.accept().await;
-                stream.headers();
-                streams.push(stream);
-            }
-        };
-        tokio::select! {
-            streams = answering => (streams, None),
-            downlink = opening.headers => (Vec::<PeerStream>::new(), Some(downlink.unwrap())),
+    let mut openings: Vec<_> = (0..10).map(|_| open(&transport)).collect();
+    let wanted = openings.pop().unwrap();
+    let _first = peer.accept().await;
+    drop(openings);
+    let answering = async {
+        loop {
+            peer.accept().await.headers();
         }
     };
+    tokio::select! {
+        never = answering => never,
+        opened = tokio::time::timeout(LONG, wanted.headers) => drop(opened.expect("in time").unwrap()),
+    }
+    assert!(peer.connections() <= 2, "{} dials for one stream", peer.connections());
+}
+
+#[tokio::test]
+async fn a_limit_that_changes_is_kept() {
+    let mut peer = Peer::limited(100).await;
+    let transport = transport(&peer.url());
+    let (mut streams, mut clients) = open_all(&mut peer, &transport, 4).await;
+    peer.set_limit(1, 4).await;
+    // What comes after the news in the stream has come after it on the connection.
+    streams[0].send(&json!({"event": {}}));
+    assert!(next(&mut clients[0].1).await.unwrap().is_some());
+    let (more, _more_clients) = open_all(&mut peer, &transport, 4).await;
+    assert!(more.iter().all(|stream| stream.connection == 2), "the first connection is full");
+}
+
+#[tokio::test]
+async fn a_limit_of_none_sends_new_streams_elsewhere() {
+    let mut peer = Peer::limited(100).await;
+    let transport = pooled(&peer.url(), PoolSettings { streams_per_connection: 1, ..PoolSettings::default() });
+    let (mut streams, mut clients) = open_all(&mut peer, &transport, 1).await;
+    peer.set_limit(1, 0).await;
+    streams[0].send(&json!({"event": {}}));
+    assert!(next(&mut clients[0].1).await.unwrap().is_some());
+    drop((streams, clients));
+    // A new connection may tell better; this peer's does.
+    let (more, _clients) = open_all(&mut peer, &transport, 1).await;
+    assert_eq!(more[0].connection, 2);
 }
 
 #[tokio::test]
@@ -143,25 +166,24 @@ async fn three_readers_that_stop_do_not_delay_a_fourth() {
     let transport = transport(&peer.url());
     let (mut streams, mut clients) = open_all(&mut peer, &transport, 4).await;
     assert!(streams.iter().all(|stream| stream.connection == 1));
-    // Three times 8 MiB wait unread: more than their windows together.
-    let loud = json!({"event": {"audioOutput": {"content": "A".repeat(1 << 20)}}});
+    // Each of the three has more than its window waiting unread.
+    let text = "A".repeat(1 << 20);
+    let loud = chunk(json!({"bytes": STANDARD.encode(&text)}).to_string());
     for stream in &mut streams[..3] {
-        for _ in 0..6 {
-            stream.send(&loud);
-        }
+        stream.send_raw(loud.clone());
+        stream.send_raw(loud.clone());
     }
     for number in 0..20 {
         streams[3].send(&json!({ "number": number }));
         assert_eq!(next(&mut clients[3].1).await, Ok(Some(json!({ "number": number }))));
     }
     // And the fourth can fill a window of its own.
-    streams[3].send(&loud);
-    assert_eq!(next(&mut clients[3].1).await, Ok(Some(loud.clone())));
+    streams[3].send_raw(loud.clone());
+    assert_eq!(clients[3].1.recv().await.unwrap().unwrap(), text);
     // The stopped ones lost nothing.
     for (_, downlink) in &mut clients[..3] {
-        for _ in 0..6 {
-            assert_eq!(next(downlink).await.as_ref(), Ok(&Some(loud.clone())));
-        }
+        assert_eq!(downlink.recv().await.unwrap().unwrap(), text);
+        assert_eq!(downlink.recv().await.unwrap().unwrap(), text);
     }
 }
 
