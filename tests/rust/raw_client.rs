@@ -28,7 +28,7 @@ use novasonic::emulator::{Emulator, Settings, StreamReport};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinHandle,
     time::timeout,
@@ -57,6 +57,28 @@ impl Connection {
         let address = emulator.https_addr();
         let socket = tls_socket(address, emulator.ca_pem(), name).await?;
         Ok(Self::over(socket, format!("{name}:{}", address.port()), "https").await)
+    }
+
+    /// Cleartext, with a copy of every byte the emulator sends, for tests of frames that h2 keeps to itself.
+    pub(crate) async fn recorded(emulator: &Emulator) -> (Self, JoinHandle<Vec<u8>>) {
+        let address = emulator.http_addr();
+        let (mut down, mut up) = TcpStream::connect(address).await.unwrap().into_split();
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (mut far_reads, mut far_writes) = tokio::io::split(far);
+        tokio::spawn(async move { tokio::io::copy(&mut far_reads, &mut up).await });
+        let recording = tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            let mut piece = vec![0; 16 * 1024];
+            loop {
+                let len = down.read(&mut piece).await.expect("a FIN, not a reset");
+                if len == 0 {
+                    return bytes;
+                }
+                bytes.extend_from_slice(&piece[..len]);
+                let _ = far_writes.write_all(&piece[..len]).await;
+            }
+        });
+        (Self::over(near, address.to_string(), "http").await, recording)
     }
 
     async fn over<S>(socket: S, authority: String, scheme: &'static str) -> Self
