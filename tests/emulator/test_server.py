@@ -238,3 +238,20 @@ def test_importing_it_imports_no_extra():
         """
     )
     assert done.stdout == "[]\n", done.stderr
+
+
+async def test_a_turn_that_was_over_before_its_brain_heard_of_it_is_never_told():
+    async def brain(turn):
+        raise AssertionError("told")
+
+    async with Emulator(brain) as emulator:
+        core = emulator._core
+        async with emulator.client().connect() as session:
+            # As if the loop were too busy to look.
+            asyncio.get_running_loop().remove_reader(core.fd)
+            for text in ("First.", "Second.", "Third."):
+                await session.send_text(text)
+        core.stop()
+        notices, lines, more = core.drain(100)
+    assert (notices, len(lines), more) == ([], 2, False)
+    assert emulator.streams[0].events.count("textInput") == 3

@@ -35,6 +35,7 @@ REGION = "us-east-1"
 """The region that `Emulator.client` signs for; the emulator itself takes any."""
 
 _SCRIPT = "script:"
+_VOICE = "voice"
 _BUILT_IN = ("echo", "parrot")
 _LAST_PORT = 65_535
 
@@ -97,6 +98,12 @@ class Emulator:
             "AKIDEMULATORNOTAWS00",
             "the-emulators-secret-opens-no-door-at-aws",
         )
+        self._prepare: Callable[[], None] | None = None
+        if brain == _VOICE:
+            from novasonic.emulator.voice import VoiceBrain
+
+            brain = VoiceBrain()
+            self._prepare = brain.prepare
         self._brain, name, script = _choose(brain)
         self._settings: dict[str, Any] = {
             "brain": name,
@@ -236,9 +243,8 @@ class Emulator:
             raise ConfigError(
                 "This emulator was started before.", code="emulator_restarted", cure="Make a new one for each use."
             )
-        prepare = getattr(self._brain, "prepare", None)
-        if prepare is not None:
-            await asyncio.to_thread(prepare)
+        if self._prepare is not None:
+            await asyncio.to_thread(self._prepare)
         try:
             core = await asyncio.to_thread(_core.Emulator, **self._settings)
         except (ValueError, OverflowError, TypeError) as error:
@@ -252,9 +258,6 @@ class Emulator:
     def _clean_up(self) -> None:
         if self._remove_directory is not None:
             self._remove_directory()
-        close = getattr(self._brain, "close", None)
-        if close is not None:
-            close()
 
     def _started(self) -> _core.Emulator:
         if self._core is None:
@@ -311,10 +314,6 @@ def _choose(brain: str | Brain) -> tuple[Brain | None, str, str | None]:
         return None, brain, None
     if brain.startswith(_SCRIPT) and len(brain) > len(_SCRIPT):
         return None, "script", brain.removeprefix(_SCRIPT)
-    if brain == "voice":
-        from novasonic.emulator.voice import VoiceBrain
-
-        return VoiceBrain(), "host", None
     raise _config_error(f'No brain is called {brain!r}. There are "echo", "parrot", "script:FILE" and "voice".')
 
 
