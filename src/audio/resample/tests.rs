@@ -1,10 +1,9 @@
 use super::*;
 
-const SECOND: f64 = 1.0;
-
+/// One second.
+#[expect(clippy::cast_possible_truncation, reason = "10,000 is far from the edge")]
 fn tone(frequency_hz: f64, rate_hz: u32) -> Vec<i16> {
-    let samples = (f64::from(rate_hz) * SECOND) as u32;
-    (0..samples)
+    (0..rate_hz)
         .map(|n| (10_000.0 * (2.0 * PI * frequency_hz * f64::from(n) / f64::from(rate_hz)).sin()) as i16)
         .collect()
 }
@@ -13,7 +12,7 @@ fn tone(frequency_hz: f64, rate_hz: u32) -> Vec<i16> {
 fn rms(samples: &[i16]) -> f64 {
     let edge = samples.len() / 20;
     let middle = &samples[edge..samples.len() - edge];
-    (middle.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / middle.len() as f64).sqrt()
+    (middle.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / ratio(middle.len(), 1)).sqrt()
 }
 
 const RATES: [(u32, u32); 7] = [
