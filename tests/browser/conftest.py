@@ -121,7 +121,9 @@ def say():
     from novasonic.emulator.voice.espeak import Speaker, Voice
 
     speaker = Speaker()
-    return lambda text, rate=MICROPHONE_RATE: speaker.speak(text, Voice(), rate)
+    # PocketSphinx understands this one best after Chromium's noise suppression and gain control.
+    voice = Voice("en-us+f2", words_per_minute=150)
+    return lambda text, rate=MICROPHONE_RATE: speaker.speak(text, voice, rate)
 
 
 def write_wave(path: Path, pcm: bytes) -> None:

@@ -18,9 +18,12 @@ Put the validator and the sign-in round them in the site's ``asgi.py``::
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django.urls import path
 
 from .consumers import NovaSonicConsumer
 from .views import SOCKET_PATH
 
-websocket_urlpatterns = [path(SOCKET_PATH, NovaSonicConsumer.as_asgi())]
+# Django's types know views only.
+websocket_urlpatterns: list[Any] = [path(SOCKET_PATH, cast("Any", NovaSonicConsumer.as_asgi()))]

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Resampler } from "../../../python/novasonic/contrib/django/static/novasonic/resampler.js";
+import { Resampler } from "../../python/novasonic/contrib/django/static/novasonic/resampler.js";
 import { amplitudeAt, decibels, rms, tone } from "./signals.mjs";
 
 /** In blocks of 128, as a worklet gets it. */

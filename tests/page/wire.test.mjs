@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import * as wire from "../../../python/novasonic/contrib/django/static/novasonic/wire.js";
+import * as wire from "../../python/novasonic/contrib/django/static/novasonic/wire.js";
 
 const messages = [
   { type: "initialized", protocol: 1, sessionId: "5f", inputRate: 16000, outputRate: 24000, resumeToken: null },

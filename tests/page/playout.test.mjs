@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Playout } from "../../../python/novasonic/contrib/django/static/novasonic/playout.js";
+import { Playout } from "../../python/novasonic/contrib/django/static/novasonic/playout.js";
 
 const RATE = 24_000;
 const QUANTUM = 128;
