@@ -39,9 +39,10 @@ async def test_send_audio_waits_in_line(core, session):
         await session.send_audio(bytes(size))
         order.append(name)
 
-    tasks = [asyncio.create_task(send(name, size)) for name, size in (("big", 800), ("small", 2), ("last", 2))]
+    tasks = [asyncio.create_task(send("big", 800))]
     await asyncio.sleep(0)
     core.make_room(100)
+    tasks += [asyncio.create_task(send(name, 2)) for name in ("small", "last")]
     await asyncio.sleep(0.01)
     assert order == [], "the small one would fit, but it is not its turn"
     assert session.try_send_audio(bytes(2)) is False
