@@ -51,18 +51,18 @@ async def converse(client, phase, ready):
                 refused += not session.try_send_audio(number.to_bytes(4, "little") * (CHUNK_BYTES // 4))
                 due += PERIOD_SECONDS
 
-        sender = asyncio.create_task(send())
-        async for event in session:
-            if not isinstance(event, novasonic.AudioOutput):
-                continue
-            now = time.perf_counter()
-            heard += event.pcm
-            while len(heard) >= CHUNK_BYTES:
-                round_trips.append(now - sent_at[int.from_bytes(heard[:4], "little")])
-                heard = heard[CHUNK_BYTES:]
-            if len(round_trips) == CHUNKS:
-                break
-        await sender
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send())
+            async for event in session:
+                if not isinstance(event, novasonic.AudioOutput):
+                    continue
+                now = time.perf_counter()
+                heard += event.pcm
+                while len(heard) >= CHUNK_BYTES:
+                    round_trips.append(now - sent_at[int.from_bytes(heard[:4], "little")])
+                    heard = heard[CHUNK_BYTES:]
+                if len(round_trips) == CHUNKS:
+                    break
     return round_trips, refused
 
 
@@ -84,7 +84,8 @@ def test_two_hundred_paced_conversations_in_one_process(debug_off, serving):
                 await ready.acquire()
         late = asyncio.get_running_loop().time() - begin
         cpu = time.process_time()
-        results = await asyncio.gather(*tasks)
+        async with asyncio.timeout(60):
+            results = await asyncio.gather(*tasks)
         return results, late, time.process_time() - cpu
 
     results, late, cpu = asyncio.run(run(), debug=False)
