@@ -316,7 +316,7 @@ async fn pump(
     }
 }
 
-/// Turns a SETTINGS frame that says only INITIAL_WINDOW_SIZE (4) into one that says MAX_CONCURRENT_STREAMS (3).
+/// Turns a SETTINGS frame that says only `INITIAL_WINDOW_SIZE` (4) into one that says `MAX_CONCURRENT_STREAMS` (3).
 fn rewrite_limit(bytes: &mut [u8], limit: u32) {
     if limit == NO_NEWS {
         return;
