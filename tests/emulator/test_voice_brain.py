@@ -34,7 +34,7 @@ async def test_it_goes_on_where_the_history_ends_on_a_new_stream(until):
 
 async def test_it_says_when_it_did_not_understand(until):
     async with Emulator("voice") as emulator, emulator.client().connect() as session:
-        session.feed(Speaker().speak("The price of bread went up again", VOICE, 16_000), realtime=False)
+        session.feed(Speaker().speak("The train leaves at half past nine", VOICE, 16_000), realtime=False)
         events = await until(session, ended)
     assert said(events, "user") == [NOT_UNDERSTOOD]
     assert said(events, "assistant")[0] == "I am sorry, I did not understand that."

@@ -45,7 +45,7 @@ def test_threads_do_not_mix_their_sentences():
     alone = [len(Speaker().speak(*pair, 16_000)) for pair in zip(sentences, voices, strict=True)]
     with ThreadPoolExecutor(4) as pool:
         together = [len(pcm) for pcm in pool.map(Speaker().speak, sentences, voices, [16_000] * 12)]
-    assert together == pytest.approx(alone, rel=0.02)
+    assert together == pytest.approx(alone, rel=0.1)
 
 
 def test_text_is_text():
