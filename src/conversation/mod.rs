@@ -109,10 +109,10 @@ impl Conversation {
         }
     }
 
-    /// The caller interrupts: later audio of the running turn is swallowed; one `Interrupted(client)`, or nothing if no
-    /// turn runs.
+    /// The caller interrupts: later audio of the running turn is swallowed, and of an earlier one that the user typed
+    /// over. One `Interrupted(client)` for each; nothing if no turn runs.
     pub fn interrupt(&mut self, at: Duration, out: &mut Vec<Event>) {
-        if let Some(number) = self.turn() {
+        for number in self.turns.audible(|number| self.blocks.audio_open(number)) {
             self.cut(number, InterruptSource::Client, &mut Emit { at, raw_type: OURS, out });
         }
     }
@@ -137,7 +137,7 @@ impl Conversation {
     }
 
     fn end_turn(&mut self, emit: &mut Emit<'_>) {
-        if let Some((number, interrupted)) = self.turns.end() {
+        if let Some((number, interrupted)) = self.turns.end(|number| self.blocks.audio_open(number)) {
             emit.push(Some(number), EventKind::TurnEnded { interrupted });
         }
     }

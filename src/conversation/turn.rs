@@ -70,14 +70,17 @@ impl Turns {
         self.current.insert(Turn { number: self.begun, ..Turn::default() })
     }
 
-    /// Ends the running turn; gives its number and whether it was interrupted.
-    pub(super) fn end(&mut self) -> Option<(u32, bool)> {
+    /// Ends the running turn; gives its number and whether it was interrupted. A turn whose reply is `still_coming`
+    /// (the user typed over it) is remembered whatever its age, or its audio would be nobody's.
+    pub(super) fn end(&mut self, still_coming: impl Fn(u32) -> bool) -> Option<(u32, bool)> {
         let turn = self.current.take()?;
         let ended = (turn.number, turn.interrupted);
-        if self.ended.len() == MAX_ENDED {
-            self.ended.pop_front();
-        }
         self.ended.push_back(turn);
+        if self.ended.len() > MAX_ENDED
+            && let Some(oldest) = self.ended.iter().position(|turn| !still_coming(turn.number))
+        {
+            self.ended.remove(oldest);
+        }
         Some(ended)
     }
 
@@ -89,6 +92,12 @@ impl Turns {
     pub(super) fn last_replied(&self) -> Option<u32> {
         let newest_first = self.current.iter().chain(self.ended.iter().rev());
         newest_first.into_iter().find(|turn| turn.replied()).map(|turn| turn.number)
+    }
+
+    /// The running turn and those whose reply is `still_coming`, oldest first: what the caller may want to silence.
+    pub(super) fn audible(&self, still_coming: impl Fn(u32) -> bool) -> Vec<u32> {
+        let ended = self.ended.iter().map(|turn| turn.number).filter(|number| still_coming(*number));
+        ended.chain(self.current.iter().map(|turn| turn.number)).collect()
     }
 
     /// The turn and segment that the assistant's FINAL `text` belongs to. None: no turn to belong to.

@@ -215,6 +215,16 @@ fn the_client_interrupts_once_and_hears_no_more_of_the_turn() {
 }
 
 #[test]
+fn the_client_interrupts_a_reply_that_was_typed_over_too() {
+    speaking()
+        .types("Shorter!")
+        .interrupts()
+        .says(&["end 1", "start 2", "user 2.0 Shorter!", "cut 1 by client", "cut 2 by client"])
+        .hears([audio_output("a1"), audio_end("a1", END)])
+        .says(&[]);
+}
+
+#[test]
 fn the_client_interrupts_before_the_reply() {
     Tape::new().hears(user("u1", "Talk.")).interrupts().hears(plan("p1", "Once.")).hears(audio("a1", END)).says(&[
         "start 1",

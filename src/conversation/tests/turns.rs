@@ -245,6 +245,20 @@ fn a_reply_under_way_when_text_is_typed_stays_in_its_turn() {
 }
 
 #[test]
+fn a_reply_keeps_its_turn_however_often_the_user_types_over_it() {
+    let mut tape = Tape::new().hears([audio_start("a"), audio_output("a")]);
+    for _ in 0..6 {
+        tape = tape.types("Shorter!");
+    }
+    tape.said.clear();
+    tape.hears([audio_output("a"), audio_end("a", END)])
+        .says(&["audio 1"])
+        .types("Now?")
+        .hears([audio_output("b")])
+        .says(&["end 7", "start 8", "user 8.0 Now?", "audio 8"]);
+}
+
+#[test]
 fn a_tool_call_passes_and_holds_the_turn_open() {
     let tool = OutputEvent::ToolUse {
         content_id: "t".to_owned(),
