@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Timeout,
     /// Throttling or quota: back off and try again.
     Throttled,
-    /// The service refused an event or a request (ValidationException).
+    /// The service refused an event or a request (`ValidationException`).
     Validation,
     /// The service failed (5xx, model errors).
     Service,
@@ -39,7 +39,7 @@ pub enum ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     pub kind: ErrorKind,
-    /// The service's own exception name (`ThrottlingException`) or a short snake_case code of ours.
+    /// The service's own exception name (`ThrottlingException`) or a short `snake_case` code of ours.
     pub code: String,
     /// What happened and where. Never holds audio, prompt text or credentials.
     pub message: String,

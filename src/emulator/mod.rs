@@ -29,7 +29,8 @@ mod stream;
 mod tls;
 
 pub use settings::{
-    BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, Settings, StreamReport, TurnRequest,
+    BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, LogHook, Settings, StreamReport,
+    TurnRequest,
 };
 
 use std::{

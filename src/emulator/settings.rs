@@ -119,6 +119,9 @@ pub enum FaultKind {
     Stall,
 }
 
+/// Told each line of the log. Called from the emulator's thread; must not block.
+pub type LogHook = Arc<dyn Fn(&str) + Send + Sync>;
+
 #[derive(Clone)]
 pub struct Settings {
     pub host: IpAddr,
@@ -127,7 +130,7 @@ pub struct Settings {
     pub http_port: u16,
     /// Without it only loopback addresses may be bound.
     pub allow_remote: bool,
-    /// Further names for the certificate, beside localhost, 127.0.0.1 and ::1.
+    /// Further names for the certificate, beside localhost, 127.0.0.1 and `::1`.
     pub sans: Vec<String>,
     pub brain: BrainChoice,
     /// Check signatures of requests and events.
@@ -137,7 +140,7 @@ pub struct Settings {
     pub headers: HeadersAt,
     /// 1.0: real time; 10.0: pauses, speech and clocks ten times faster.
     pub speed: f64,
-    /// SETTINGS_MAX_CONCURRENT_STREAMS of each connection.
+    /// `SETTINGS_MAX_CONCURRENT_STREAMS` of each connection.
     pub max_streams_per_connection: u32,
     /// "Timed out waiting for audio bytes or interactive content": 55 s.
     pub idle_limit: Duration,
@@ -145,7 +148,7 @@ pub struct Settings {
     pub stream_limit: Duration,
     pub faults: Vec<Fault>,
     /// Gets one line when a stream opens, ends or is refused; called from the emulator's thread, must not block.
-    pub on_log: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub on_log: Option<LogHook>,
 }
 
 impl Default for Settings {
@@ -164,7 +167,7 @@ impl Default for Settings {
             speed: 1.0,
             max_streams_per_connection: 100,
             idle_limit: Duration::from_secs(55),
-            stream_limit: Duration::from_secs(480),
+            stream_limit: Duration::from_mins(8),
             faults: Vec::new(),
             on_log: None,
         }

@@ -39,7 +39,7 @@ enum Uplink {
 
 enum Receiving {
     Headers(BoxFuture<Result<Downlink>>),
-    Events(Box<Downlink>),
+    Events(Downlink),
     Over,
 }
 
@@ -189,7 +189,7 @@ impl Receiving {
         let progress = match self {
             Self::Headers(headers) => match headers.await {
                 Ok(downlink) => {
-                    *self = Self::Events(Box::new(downlink));
+                    *self = Self::Events(downlink);
                     return Progress::Opened;
                 }
                 Err(error) => Progress::Failed(error),

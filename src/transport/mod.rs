@@ -54,7 +54,7 @@ pub struct Opening {
 }
 
 pub enum Downlink {
-    Sdk(sdk::SdkDownlink),
+    Sdk(Box<sdk::SdkDownlink>),
     Memory(memory::MemoryDownlink),
 }
 

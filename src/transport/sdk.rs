@@ -77,7 +77,7 @@ impl Transport for SdkTransport {
             uplink,
             headers: Box::pin(async move {
                 match opening.join_next().await {
-                    Some(Ok(opened)) => opened.map(Downlink::Sdk),
+                    Some(Ok(opened)) => opened.map(|downlink| Downlink::Sdk(Box::new(downlink))),
                     _ => Err(errors::internal("The task that opens the stream ended without a result.")),
                 }
             }),

@@ -101,12 +101,6 @@ impl Connection {
         self.requests.current_max_send_streams()
     }
 
-    /// Names another host in :authority than the one connected to.
-    pub(crate) fn with_authority(mut self, authority: &str) -> Self {
-        self.authority = authority.to_owned();
-        self
-    }
-
     pub(crate) fn request(&self) -> Request<()> {
         Request::post(format!("{}://{}{PATH}", self.scheme, self.authority))
             .header("content-type", "application/vnd.amazon.eventstream")
@@ -177,7 +171,7 @@ impl Signer {
     }
 
     pub(crate) fn in_region(mut self, region: &str) -> Self {
-        self.region = region.to_owned();
+        region.clone_into(&mut self.region);
         self
     }
 
@@ -267,10 +261,6 @@ impl Stream {
 
     pub(crate) fn bytes(&mut self, bytes: impl Into<Bytes>) {
         self.sending.send_data(bytes.into(), false).unwrap();
-    }
-
-    pub(crate) fn signer(&mut self) -> &mut Signer {
-        self.signer.as_mut().unwrap()
     }
 
     /// sessionStart, promptStart and an open AUDIO block.
