@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 
 import pytest
 
@@ -14,6 +15,11 @@ os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     if name not in {"AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}:
         del os.environ[name]
+
+
+# A shell that starts us in the background ignores Ctrl-C, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
