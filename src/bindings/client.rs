@@ -10,8 +10,9 @@ use super::{
     session::{self, Session},
 };
 use crate::{
+    conversation::{Limits, Prices},
     error::{Error, ErrorKind},
-    protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig},
+    protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig, ToolChoice, ToolSpec},
     session::{Buffers, SessionConfig, Timeouts, TokioClock},
     transport::{CredentialSource, TransportConfig, sdk::SdkTransport},
 };
@@ -51,8 +52,8 @@ impl Client {
 
     /// Begins to open a session and returns at once.
     #[pyo3(signature = (
-        *, model, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, history,
-        input_buffer, output_buffer, open_timeout, close_timeout
+        *, model, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, tools,
+        tool_choice, history, input_buffer, output_buffer, open_timeout, close_timeout, realtime, prices, limits
     ))]
     #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
     fn open(
@@ -67,11 +68,16 @@ impl Client {
         max_tokens: Option<u32>,
         top_p: Option<f64>,
         temperature: Option<f64>,
+        tools: Vec<(String, String, String)>,
+        tool_choice: Option<String>,
         history: Vec<(String, String)>,
         input_buffer: f64,
         output_buffer: f64,
         open_timeout: f64,
         close_timeout: f64,
+        realtime: bool,
+        prices: (f64, f64, f64, f64),
+        limits: (Option<f64>, Option<f64>, Option<u64>, Option<f64>),
     ) -> PyResult<Session> {
         let transport = Arc::clone(self.0.get(py)?);
         let config = || -> Result<SessionConfig, Error> {
@@ -86,6 +92,15 @@ impl Client {
                     max_tokens,
                     top_p,
                     temperature,
+                    tools: tools
+                        .into_iter()
+                        .map(|(name, description, schema)| ToolSpec { name, description, schema })
+                        .collect(),
+                    tool_choice: match tool_choice.as_deref() {
+                        None => ToolChoice::Auto,
+                        Some("any") => ToolChoice::Any,
+                        Some(name) => ToolChoice::Tool(name.to_owned()),
+                    },
                     history: history.into_iter().map(message).collect::<Result<_, _>>()?,
                 },
                 buffers: Buffers {
@@ -95,6 +110,21 @@ impl Client {
                 timeouts: Timeouts {
                     open: duration("Timeouts.open", open_timeout)?,
                     close: duration("Timeouts.close", close_timeout)?,
+                },
+                realtime,
+                prices: {
+                    let (speech_in, text_in, speech_out, text_out) = prices;
+                    Prices { speech_in, text_in, speech_out, text_out }
+                },
+                limits: {
+                    let (length, idle, tokens, usd) = limits;
+                    let bound = |name, seconds: Option<f64>| seconds.map(|s| duration(name, s)).transpose();
+                    Limits {
+                        length: bound("Limits.seconds", length)?,
+                        idle: bound("Limits.idle_seconds", idle)?,
+                        tokens,
+                        usd,
+                    }
                 },
                 clock: Arc::new(TokioClock::default()),
             })

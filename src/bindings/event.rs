@@ -2,6 +2,8 @@
 //!
 //! A tuple is `(kind, at, turn, raw_type, *fields)`; `kind` indexes [`EVENT_FIELDS`].
 
+use std::time::Duration;
+
 use pyo3::{
     IntoPyObjectExt,
     prelude::*,
@@ -10,20 +12,22 @@ use pyo3::{
 
 use super::errors;
 use crate::{
-    conversation::{EndReason, Event, EventKind, InterruptSource, Speaker},
+    conversation::{EndReason, Event, EventKind, InterruptSource, Speaker, Timings},
     protocol::TokenCounts,
 };
 
 /// Class and fields of each kind. Twin of `novasonic/events.py`; a test compares the two.
-pub(super) const EVENT_FIELDS: [(&str, &[&str]); 8] = [
+pub(super) const EVENT_FIELDS: [(&str, &[&str]); 10] = [
     ("AudioOutput", &["pcm", "rate"]),
     ("Transcript", &["role", "text", "final", "segment"]),
     ("TurnStarted", &[]),
-    ("TurnEnded", &["interrupted"]),
+    ("TurnEnded", &["interrupted", "timings"]),
     ("Interrupted", &["source"]),
     ("Usage", &["delta", "total", "usd"]),
     ("SessionEnded", &["reason", "error"]),
     ("UnknownEvent", &["name", "raw"]),
+    ("ToolCall", &["id", "name", "arguments"]),
+    ("ToolFinished", &["id", "ok", "seconds"]),
 ];
 
 pub(super) fn to_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyTuple>> {
@@ -37,7 +41,9 @@ pub(super) fn to_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'p
             (1_u8, at, turn, raw, speaker_name(*speaker), text, is_final, segment).into_pyobject(py)
         }
         EventKind::TurnStarted => (2_u8, at, turn, raw).into_pyobject(py),
-        EventKind::TurnEnded { interrupted } => (3_u8, at, turn, raw, interrupted).into_pyobject(py),
+        EventKind::TurnEnded { interrupted, timings: times } => {
+            (3_u8, at, turn, raw, interrupted, timings(*times)).into_pyobject(py)
+        }
         EventKind::Interrupted { source } => (4_u8, at, turn, raw, source_name(*source)).into_pyobject(py),
         EventKind::Usage { delta, total, usd } => {
             (5_u8, at, turn, raw, counts(*delta), counts(*total), usd).into_pyobject(py)
@@ -50,6 +56,10 @@ pub(super) fn to_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'p
             (6_u8, at, turn, raw, reason_name(*reason), error).into_pyobject(py)
         }
         EventKind::Unknown { name, raw: json } => (7_u8, at, turn, raw, name, json).into_pyobject(py),
+        EventKind::ToolCall { id, name, arguments } => (8_u8, at, turn, raw, id, name, arguments).into_pyobject(py),
+        EventKind::ToolFinished { id, ok, after } => {
+            (9_u8, at, turn, raw, id, ok, after.as_secs_f64()).into_pyobject(py)
+        }
     }
 }
 
@@ -74,6 +84,15 @@ fn reason_name(reason: EndReason) -> &'static str {
         EndReason::Server => "server",
         EndReason::Error => "error",
     }
+}
+
+/// In the order of `Timings` in events.py, in seconds.
+pub(super) type Times = (f64, Option<f64>, Option<f64>, Option<f64>);
+
+pub(super) fn timings(timings: Timings) -> Times {
+    let Timings { started, user_ended, first_audio, ended } = timings;
+    let seconds = |at: Option<Duration>| at.map(|at| at.as_secs_f64());
+    (started.as_secs_f64(), seconds(user_ended), seconds(first_audio), seconds(ended))
 }
 
 /// In the order of `TokenCounts` in events.py.

@@ -19,8 +19,9 @@ use super::{
     wake::Wake,
 };
 use crate::{
+    conversation::TurnRecord,
     error::Error,
-    session::{self, Answer, RequestKind, SessionConfig},
+    session::{self, Answer, Request, RequestKind, SessionConfig},
     transport::{Credentials, Transport},
 };
 
@@ -33,7 +34,11 @@ struct Live {
     wake: Arc<Wake>,
 }
 
-type Drained<'py> = (Bound<'py, PyList>, Vec<(u64, &'static str)>, bool, Option<u32>);
+/// `(id, kind, payload)`.
+type RequestRow<'py> = (u64, &'static str, Bound<'py, PyAny>);
+type Drained<'py> = (Bound<'py, PyList>, Vec<RequestRow<'py>>, bool, Option<u32>);
+/// `(number, prompted, interrupted, final, user, planned, heard, timings)`.
+type TurnRow = (u32, bool, bool, bool, String, String, String, event::Times);
 
 impl Session {
     pub(super) fn spawn(py: Python<'_>, transport: Arc<dyn Transport>, config: SessionConfig) -> PyResult<Self> {
@@ -70,7 +75,7 @@ impl Session {
         runtime::future_into_py(py, async move { Outcome(session.opened().await) })
     }
 
-    /// `(event tuples, (request id, kind) pairs, whether more events wait, the last interrupted turn)`.
+    /// `(event tuples, request rows, whether more events wait, the last interrupted turn)`.
     fn drain<'py>(&self, py: Python<'py>, max_events: usize) -> PyResult<Drained<'py>> {
         let Live { session, wake } = self.0.get(py)?;
         wake.clear();
@@ -80,7 +85,7 @@ impl Session {
         for event in &events {
             tuples.append(event::to_tuple(py, event)?)?;
         }
-        let requests = requests.iter().map(|request| (request.id, kind_name(&request.kind))).collect();
+        let requests = requests.into_iter().map(|request| row(py, request)).collect::<PyResult<_>>()?;
         Ok((tuples, requests, more, session.interrupted_turn()))
     }
 
@@ -101,6 +106,30 @@ impl Session {
 
     fn send_text(&self, py: Python<'_>, text: String) -> PyResult<()> {
         self.live(py)?.send_text(text).map_err(|error| errors::to_py_err(py, &error))
+    }
+
+    fn prompt(&self, py: Python<'_>, token: u64, text: String) -> PyResult<()> {
+        self.live(py)?.prompt(token, text).map_err(|error| errors::to_py_err(py, &error))
+    }
+
+    fn send_tool_result(&self, py: Python<'_>, tool_use_id: String, result: String, ok: bool) -> PyResult<()> {
+        self.live(py)?.send_tool_result(tool_use_id, result, ok).map_err(|error| errors::to_py_err(py, &error))
+    }
+
+    fn played(&self, py: Python<'_>, turn: u32, seconds: f64) -> PyResult<()> {
+        if let Ok(heard) = Duration::try_from_secs_f64(seconds) {
+            self.live(py)?.history().lock().played(turn, heard);
+        }
+        Ok(())
+    }
+
+    fn turns(&self, py: Python<'_>) -> PyResult<Vec<TurnRow>> {
+        let history = self.live(py)?.history().lock();
+        Ok(history.turns().iter().map(turn_row).collect())
+    }
+
+    fn turn(&self, py: Python<'_>, number: u32) -> PyResult<Option<TurnRow>> {
+        Ok(self.live(py)?.history().lock().turn(number).map(turn_row))
     }
 
     fn mute(&self, py: Python<'_>, muted: bool) -> PyResult<()> {
@@ -149,6 +178,7 @@ impl Session {
             queued_input_ms,
             queued_output_ms,
             sent_audio_ms,
+            filled_silence_ms,
             received_audio_ms,
             refused_chunks,
             refused_audio_ms,
@@ -156,12 +186,14 @@ impl Session {
             events,
             wakeups,
             unknown_events,
+            tool_calls,
             streams_opened,
         } = self.live(py)?.stats();
         let stats = PyDict::new(py);
         stats.set_item("queued_input_ms", queued_input_ms)?;
         stats.set_item("queued_output_ms", queued_output_ms)?;
         stats.set_item("sent_audio_ms", sent_audio_ms)?;
+        stats.set_item("filled_silence_ms", filled_silence_ms)?;
         stats.set_item("received_audio_ms", received_audio_ms)?;
         stats.set_item("refused_chunks", refused_chunks)?;
         stats.set_item("refused_audio_ms", refused_audio_ms)?;
@@ -169,15 +201,34 @@ impl Session {
         stats.set_item("events", events)?;
         stats.set_item("wakeups", wakeups)?;
         stats.set_item("unknown_events", unknown_events)?;
+        stats.set_item("tool_calls", tool_calls)?;
         stats.set_item("streams_opened", streams_opened)?;
         Ok(stats)
     }
 }
 
-fn kind_name(kind: &RequestKind) -> &'static str {
-    match kind {
-        RequestKind::Credentials => "credentials",
-    }
+fn row(py: Python<'_>, request: Request) -> PyResult<RequestRow<'_>> {
+    let (kind, payload) = match request.kind {
+        RequestKind::Credentials => ("credentials", py.None().into_bound(py)),
+        RequestKind::Tool { id, name, arguments, turn } => {
+            ("tool", (id, name, arguments, turn).into_pyobject(py)?.into_any())
+        }
+        RequestKind::Prompted { token, turn } => ("prompted", (token, turn).into_pyobject(py)?.into_any()),
+    };
+    Ok((request.id, kind, payload))
+}
+
+fn turn_row(turn: &TurnRecord) -> TurnRow {
+    (
+        turn.number,
+        turn.prompted,
+        turn.interrupted,
+        turn.is_final(),
+        turn.user_text(),
+        turn.planned_text(),
+        turn.heard_text(),
+        event::timings(turn.timings),
+    )
 }
 
 /// `expires_at` in seconds since the epoch; a time that no clock can show is left out.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Conversation, Emit, EventKind, Speaker, blocks::Block, segments::Fit, turn::Reply};
+use super::{Begun, Conversation, Emit, EventKind, Speaker, blocks::Block, segments::Fit, turn::Reply};
 use crate::protocol::{ContentKind, GenerationStage, OutputContent, Role, StopReason, is_interruption_marker};
 
 impl Conversation {
@@ -35,7 +35,7 @@ impl Conversation {
             (Some(Role::Assistant), None) => match self.turns.settle_planned(&text, Fit::Same) {
                 Some((turn, segment)) => {
                     block.turn = Some(turn);
-                    emit.push(block.turn, said(text, segment));
+                    self.transcribe(turn, Speaker::Assistant, text, true, segment, emit);
                 }
                 None => block.turn = self.on_planned(block.turn, text, emit),
             },
@@ -54,12 +54,13 @@ impl Conversation {
             return;
         }
         if self.turns.current.as_ref().is_none_or(|turn| turn.replied() || turn.interrupted) {
-            self.begin_turn(emit);
+            self.begin_turn(Begun::Speech, emit);
         }
         if let Some(turn) = &mut self.turns.current {
             let user = &mut turn.user;
             let segment = if is_final { user.settle_oldest().unwrap_or_else(|| user.add()) } else { user.plan(&text) };
-            emit.push(Some(turn.number), EventKind::Transcript { speaker: Speaker::User, text, is_final, segment });
+            let number = turn.number;
+            self.transcribe(number, Speaker::User, text, is_final, segment, emit);
         }
     }
 
@@ -73,10 +74,7 @@ impl Conversation {
             && turn.goes_on(Reply::Planned)
         {
             let segment = turn.assistant.plan(&text);
-            emit.push(
-                Some(number),
-                EventKind::Transcript { speaker: Speaker::Assistant, text, is_final: false, segment },
-            );
+            self.transcribe(number, Speaker::Assistant, text, false, segment, emit);
         }
         Some(number)
     }
@@ -87,11 +85,11 @@ impl Conversation {
             return None;
         }
         let place = self.turns.settle(&text).or_else(|| {
-            self.begin_turn(emit);
+            self.begin_turn(Begun::Assistant, emit);
             self.turns.settle(&text)
         });
         let (number, segment) = place?;
-        emit.push(Some(number), said(text, segment));
+        self.transcribe(number, Speaker::Assistant, text, true, segment, emit);
         Some(number)
     }
 
@@ -105,8 +103,10 @@ impl Conversation {
         if let Some(turn) = self.turns.find(number)
             && turn.goes_on(Reply::Heard)
         {
-            let rate_hz = block.rate_hz.unwrap_or(self.output_rate_hz);
-            self.playback.receives(pcm.len(), rate_hz, emit.at);
+            let rate_hz = block.rate_hz.unwrap_or(self.terms.output_rate_hz);
+            turn.timings.first_audio.get_or_insert(emit.at);
+            let length = self.playback.receives(pcm.len(), rate_hz, emit.at);
+            self.history.lock().audio(number, length);
             emit.push(Some(number), EventKind::Audio { pcm, rate_hz });
         }
         if block.turn.is_none() || block.kind.is_none() {
@@ -145,10 +145,20 @@ impl Conversation {
     /// assistant may speak first).
     fn reply_turn(&mut self, of_block: Option<u32>, emit: &mut Emit<'_>) -> u32 {
         let running = self.turns.current.as_ref().filter(|turn| !turn.user_spoke_since).map(|turn| turn.number);
-        of_block.or(running).unwrap_or_else(|| self.begin_turn(emit))
+        of_block.or(running).unwrap_or_else(|| self.begin_turn(Begun::Assistant, emit))
     }
-}
 
-fn said(text: String, segment: u32) -> EventKind {
-    EventKind::Transcript { speaker: Speaker::Assistant, text, is_final: true, segment }
+    /// Tells a sentence and writes it down.
+    pub(super) fn transcribe(
+        &mut self,
+        turn: u32,
+        speaker: Speaker,
+        text: String,
+        is_final: bool,
+        segment: u32,
+        emit: &mut Emit<'_>,
+    ) {
+        self.history.lock().text(turn, speaker, segment, &text, is_final);
+        emit.push(Some(turn), EventKind::Transcript { speaker, text, is_final, segment });
+    }
 }

@@ -26,6 +26,17 @@ pub enum EndReason {
     Error,
 }
 
+/// When what happened in a turn, since the conversation opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    pub started: Duration,
+    /// The user's last word: where the service told it, by the position in the audio sent; else when its text came.
+    pub user_ended: Option<Duration>,
+    pub first_audio: Option<Duration>,
+    /// None while the turn runs.
+    pub ended: Option<Duration>,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// Since the conversation opened.
@@ -39,12 +50,47 @@ pub struct Event {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
-    Audio { pcm: Bytes, rate_hz: u32 },
-    Transcript { speaker: Speaker, text: String, is_final: bool, segment: u32 },
+    Audio {
+        pcm: Bytes,
+        rate_hz: u32,
+    },
+    Transcript {
+        speaker: Speaker,
+        text: String,
+        is_final: bool,
+        segment: u32,
+    },
     TurnStarted,
-    TurnEnded { interrupted: bool },
-    Interrupted { source: InterruptSource },
-    Usage { delta: TokenCounts, total: TokenCounts, usd: f64 },
-    SessionEnded { reason: EndReason, error: Option<Error> },
-    Unknown { name: String, raw: String },
+    TurnEnded {
+        interrupted: bool,
+        timings: Timings,
+    },
+    Interrupted {
+        source: InterruptSource,
+    },
+    /// `arguments` is JSON, an object unless the model erred.
+    ToolCall {
+        id: String,
+        name: String,
+        arguments: String,
+    },
+    /// The one result of a call is on its way to the model; `after` the call came.
+    ToolFinished {
+        id: String,
+        ok: bool,
+        after: Duration,
+    },
+    Usage {
+        delta: TokenCounts,
+        total: TokenCounts,
+        usd: f64,
+    },
+    SessionEnded {
+        reason: EndReason,
+        error: Option<Error>,
+    },
+    Unknown {
+        name: String,
+        raw: String,
+    },
 }

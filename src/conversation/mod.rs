@@ -1,53 +1,95 @@
 //! Policy of a conversation, sans I/O: what the service's events mean to the person who speaks.
 //!
-//! Turns, segments, barge-in and usage. Time is an argument; nothing here waits. A conversation outlives its
-//! streams, so its turn numbers, clock and usage totals do not restart when a stream is replaced.
+//! Turns, segments, barge-in, tool calls, history, usage and limits. Time is an argument; nothing here waits. A
+//! conversation outlives its streams, so its turn numbers, clock and usage totals do not restart when a stream is
+//! replaced.
 //!
 //! What holds whatever the service sends: `TurnStarted(n)` precedes all of n, numbers grow, each has one `TurnEnded`,
 //! at most one `Interrupted`, and no audio after that.
 
 mod blocks;
+mod calls;
 mod content;
 mod event;
+mod history;
+mod limits;
 mod playback;
 mod segments;
 mod turn;
 mod usage;
 
-pub use event::{EndReason, Event, EventKind, InterruptSource, Speaker};
+pub use event::{EndReason, Event, EventKind, InterruptSource, Speaker, Timings};
+pub use history::{History, SharedHistory, TurnRecord};
+pub use limits::Limits;
+pub use usage::Prices;
 
 use std::{borrow::Cow, time::Duration};
 
 use crate::protocol::{OutputEvent, TokenCounts};
 use blocks::Blocks;
+use calls::Calls;
 use playback::Playback;
 use turn::Turns;
 
 /// The `raw_type` of events that no event of the service caused.
 const OURS: &str = "novasonic";
 
+/// What a conversation is held by.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Of audio whose block does not say.
+    pub output_rate_hz: u32,
+    pub prices: Prices,
+    pub limits: Limits,
+}
+
 pub struct Conversation {
-    output_rate_hz: u32,
+    terms: Terms,
+    history: SharedHistory,
     turns: Turns,
     blocks: Blocks,
+    calls: Calls,
     usage: TokenCounts,
     playback: Playback,
+    /// Where the uplink stands: so much audio was sent on this stream.
+    sent: Duration,
+    /// When the user stopped speaking, until a turn takes it.
+    speech_ended: Option<Duration>,
+    /// When anybody said anything last.
+    active: Duration,
+}
+
+/// What a turn begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Speech,
+    Typed,
+    Prompted,
+    Assistant,
 }
 
 impl Conversation {
-    pub fn new(output_rate_hz: u32) -> Self {
+    pub fn new(terms: Terms, history: SharedHistory) -> Self {
         Self {
-            output_rate_hz,
+            terms,
+            history,
             turns: Turns::default(),
             blocks: Blocks::default(),
+            calls: Calls::default(),
             usage: TokenCounts::default(),
             playback: Playback::default(),
+            sent: Duration::ZERO,
+            speech_ended: None,
+            active: Duration::ZERO,
         }
     }
 
     /// Takes one event of the service received `at` (since the conversation opened) and appends what it means.
     pub fn on_output(&mut self, event: OutputEvent, at: Duration, out: &mut Vec<Event>) {
         let mut emit = Emit { at, raw_type: "", out };
+        if !matches!(event, OutputEvent::Usage(_) | OutputEvent::Unknown { .. }) {
+            self.active = at;
+        }
         match event {
             // Measured once per stream, and only after promptEnd: neither says anything about turns.
             OutputEvent::CompletionStart { .. } | OutputEvent::CompletionEnd { .. } => {}
@@ -60,14 +102,9 @@ impl Conversation {
                 emit.raw_type = "audioOutput";
                 self.on_audio(content_id, pcm, &mut emit);
             }
-            OutputEvent::ToolUse { content_id, tool_use_id, name, arguments } => {
+            OutputEvent::ToolUse { tool_use_id, name, arguments, .. } => {
                 emit.raw_type = "toolUse";
-                if let Some(turn) = &mut self.turns.current {
-                    turn.tool_running = true;
-                }
-                let raw = serde_json::json!({"event": {"toolUse": {
-                    "contentId": content_id, "toolUseId": tool_use_id, "toolName": name, "content": arguments}}});
-                emit.push(self.turn(), EventKind::Unknown { name: "toolUse".to_owned(), raw: raw.to_string() });
+                self.on_tool_use(tool_use_id, name, arguments, &mut emit);
             }
             OutputEvent::ContentEnd { content_id, kind, stop_reason } => {
                 emit.raw_type = "contentEnd";
@@ -77,17 +114,13 @@ impl Conversation {
                 emit.raw_type = "usageEvent";
                 usage::add(&mut self.usage, details.delta);
                 let (delta, total) = (details.delta, self.usage);
-                emit.push(self.turn(), EventKind::Usage { delta, total, usd: usage::usd(total) });
+                emit.push(self.turn(), EventKind::Usage { delta, total, usd: self.terms.prices.usd(total) });
             }
             OutputEvent::UserSpeechStart { .. } => {
                 emit.raw_type = "userSpeechStart";
                 self.on_user_speech(&mut emit);
             }
-            OutputEvent::UserSpeechEnd { .. } => {
-                if let Some(turn) = self.turns.current.as_mut().filter(|turn| turn.interrupted) {
-                    turn.user_spoke_since = true;
-                }
-            }
+            OutputEvent::UserSpeechEnd { offset_ms, .. } => self.on_user_speech_end(offset_ms, at),
             OutputEvent::Unknown { name, raw } => {
                 let raw_type = Cow::Owned(name.clone());
                 emit.out.push(Event { at, turn: self.turn(), raw_type, kind: EventKind::Unknown { name, raw } });
@@ -98,14 +131,36 @@ impl Conversation {
     /// The user typed `text` and it was sent: begins a turn and is part of the transcript.
     pub fn on_typed(&mut self, text: String, at: Duration, out: &mut Vec<Event>) {
         let mut emit = Emit { at, raw_type: OURS, out };
-        self.begin_turn(&mut emit);
+        self.active = at;
+        let number = self.begin_turn(Begun::Typed, &mut emit);
         if let Some(turn) = &mut self.turns.current {
             turn.echo = Some(text.clone());
             let segment = turn.user.add();
-            emit.push(
-                Some(turn.number),
-                EventKind::Transcript { speaker: Speaker::User, text, is_final: true, segment },
-            );
+            self.transcribe(number, Speaker::User, text, true, segment, &mut emit);
+        }
+    }
+
+    /// A `text` that asks the assistant to speak first was sent: begins a turn in which the user said nothing.
+    pub fn on_prompted(&mut self, text: String, at: Duration, out: &mut Vec<Event>) -> u32 {
+        self.active = at;
+        let number = self.begin_turn(Begun::Prompted, &mut Emit { at, raw_type: OURS, out });
+        if let Some(turn) = &mut self.turns.current {
+            turn.echo = Some(text);
+        }
+        number
+    }
+
+    /// So much audio went up on the present stream: a position that the service's own offsets count from.
+    pub fn on_audio_sent(&mut self, length: Duration) {
+        self.sent += length;
+    }
+
+    /// The one result of a tool call was sent.
+    pub fn on_tool_result(&mut self, id: String, ok: bool, at: Duration, out: &mut Vec<Event>) {
+        self.active = at;
+        if let Some((turn, after)) = self.calls.finish(&id, at) {
+            let kind = EventKind::ToolFinished { id, ok, after };
+            Emit { at, raw_type: OURS, out }.push(Some(turn), kind);
         }
     }
 
@@ -122,23 +177,59 @@ impl Conversation {
         self.turns.current.as_ref().map(|turn| turn.number)
     }
 
+    /// Whether neither side is in the middle of anything: a moment for the assistant to speak first.
+    pub fn is_quiet(&self, at: Duration) -> bool {
+        self.turns.current.is_none() && !self.playback.is_running(at)
+    }
+
+    /// When all audio so far will have been played by a loudspeaker that began at once.
+    pub fn played_until(&self) -> Duration {
+        self.playback.until()
+    }
+
+    /// Whether a bound of `Terms::limits` is reached. A call that waits for its tool is no idleness.
+    pub fn limit_reached(&self, at: Duration) -> bool {
+        self.terms.limits.reached(at, self.last_active(at), self.usage, self.terms.prices.usd(self.usage))
+    }
+
+    /// When the clock alone will have reached a bound.
+    pub fn limit_deadline(&self, at: Duration) -> Option<Duration> {
+        self.terms.limits.deadline(self.last_active(at))
+    }
+
+    fn last_active(&self, at: Duration) -> Duration {
+        if self.calls.any_waits() { at } else { self.active.max(self.playback.until().min(at)) }
+    }
+
     /// A stream was replaced or ended: close what is open so that every `TurnStarted` has its `TurnEnded`.
     pub fn on_stream_end(&mut self, at: Duration, out: &mut Vec<Event>) {
         self.end_turn(&mut Emit { at, raw_type: OURS, out });
         self.blocks.clear();
         self.turns.give_up();
+        self.calls.give_up();
+        self.sent = Duration::ZERO;
+        self.speech_ended = None;
     }
 
-    fn begin_turn(&mut self, emit: &mut Emit<'_>) -> u32 {
+    fn begin_turn(&mut self, begun: Begun, emit: &mut Emit<'_>) -> u32 {
         self.end_turn(emit);
-        let number = self.turns.begin().number;
+        let speech_ended = self.speech_ended.take();
+        let user_ended = match begun {
+            Begun::Speech => Some(speech_ended.unwrap_or(emit.at)),
+            Begun::Typed | Begun::Prompted => Some(emit.at),
+            Begun::Assistant => speech_ended,
+        };
+        let timings = Timings { started: emit.at, user_ended, ..Timings::default() };
+        let number = self.turns.begin(timings).number;
+        self.history.lock().begin(number, begun == Begun::Prompted, timings);
         emit.push(Some(number), EventKind::TurnStarted);
         number
     }
 
     fn end_turn(&mut self, emit: &mut Emit<'_>) {
-        if let Some((number, interrupted)) = self.turns.end(|number| self.blocks.audio_open(number)) {
-            emit.push(Some(number), EventKind::TurnEnded { interrupted });
+        if let Some((number, interrupted, timings)) = self.turns.end(emit.at, |number| self.blocks.audio_open(number)) {
+            self.history.lock().ended(number, timings);
+            emit.push(Some(number), EventKind::TurnEnded { interrupted, timings });
         }
     }
 
@@ -146,6 +237,7 @@ impl Conversation {
     fn cut(&mut self, number: u32, source: InterruptSource, emit: &mut Emit<'_>) {
         if let Some(turn) = self.turns.find(number).filter(|turn| !turn.interrupted) {
             turn.interrupted = true;
+            self.history.lock().cut(number, source == InterruptSource::Model, self.playback.left(emit.at));
             self.playback.stops(emit.at);
             emit.push(Some(number), EventKind::Interrupted { source });
         }
@@ -168,6 +260,31 @@ impl Conversation {
             && (self.blocks.audio_open(number) || self.playback.is_running(emit.at))
         {
             self.cut(number, InterruptSource::Model, emit);
+        }
+    }
+
+    /// `offset_ms` is where in the audio sent the user's last word was, which may lie seconds back.
+    fn on_user_speech_end(&mut self, offset_ms: Option<u64>, at: Duration) {
+        let since = offset_ms.map_or(Duration::ZERO, |ms| self.sent.saturating_sub(Duration::from_millis(ms)));
+        let ended = at.saturating_sub(since);
+        self.speech_ended = Some(ended);
+        if let Some(turn) = &mut self.turns.current {
+            if turn.interrupted {
+                turn.user_spoke_since = true;
+            } else if !turn.replied() {
+                turn.timings.user_ended = Some(ended);
+            }
+        }
+    }
+
+    /// A call belongs to the running turn; where none runs the assistant begins one with it.
+    fn on_tool_use(&mut self, id: String, name: String, arguments: String, emit: &mut Emit<'_>) {
+        let number = self.turn().unwrap_or_else(|| self.begin_turn(Begun::Assistant, emit));
+        if self.calls.begin(&id, number, emit.at) {
+            if let Some(turn) = &mut self.turns.current {
+                turn.tool_running = true;
+            }
+            emit.push(Some(number), EventKind::ToolCall { id, name, arguments });
         }
     }
 }

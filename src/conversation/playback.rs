@@ -10,16 +10,28 @@ pub(super) struct Playback {
 }
 
 impl Playback {
-    pub(super) fn receives(&mut self, bytes: usize, rate_hz: u32, at: Duration) {
-        self.until = self.until.max(at) + length(bytes, rate_hz);
+    /// Takes a piece of audio; gives its length.
+    pub(super) fn receives(&mut self, bytes: usize, rate_hz: u32, at: Duration) -> Duration {
+        let length = length(bytes, rate_hz);
+        self.until = self.until.max(at) + length;
+        length
     }
 
     pub(super) fn stops(&mut self, at: Duration) {
         self.until = at;
     }
 
+    pub(super) fn until(&self) -> Duration {
+        self.until
+    }
+
+    /// What is still ahead of the loudspeaker.
+    pub(super) fn left(&self, at: Duration) -> Duration {
+        self.until.saturating_sub(at)
+    }
+
     pub(super) fn is_running(&self, at: Duration) -> bool {
-        at < self.until
+        !self.left(at).is_zero()
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod any;
 mod barge_in;
+mod history;
+mod limits;
+mod tools;
 mod turns;
 mod usage;
 
@@ -30,7 +33,12 @@ struct Tape {
 
 impl Tape {
     fn new() -> Self {
-        Self { conversation: Conversation::new(RATE_HZ), now: Duration::ZERO, said: Vec::new() }
+        Self::on(terms())
+    }
+
+    fn on(terms: Terms) -> Self {
+        let conversation = Conversation::new(terms, SharedHistory::default());
+        Self { conversation, now: Duration::ZERO, said: Vec::new() }
     }
 
     fn hears(mut self, events: impl IntoIterator<Item = OutputEvent>) -> Self {
@@ -43,6 +51,34 @@ impl Tape {
     fn types(mut self, text: &str) -> Self {
         self.does(|conversation, now, out| conversation.on_typed(text.to_owned(), now, out));
         self
+    }
+
+    fn prompts(mut self, text: &str) -> Self {
+        self.does(|conversation, now, out| {
+            conversation.on_prompted(text.to_owned(), now, out);
+        });
+        self
+    }
+
+    fn answers(mut self, id: &str, ok: bool) -> Self {
+        self.does(|conversation, now, out| conversation.on_tool_result(id.to_owned(), ok, now, out));
+        self
+    }
+
+    /// So much of a turn was played.
+    fn played(self, turn: u32, ms: u64) -> Self {
+        self.conversation.history.lock().played(turn, Duration::from_millis(ms));
+        self
+    }
+
+    #[track_caller]
+    fn heard(self, turn: u32, expected: &str) -> Self {
+        assert_eq!(self.record(turn).heard_text(), expected);
+        self
+    }
+
+    fn record(&self, turn: u32) -> TurnRecord {
+        self.conversation.history.lock().turn(turn).cloned().unwrap()
     }
 
     fn interrupts(mut self) -> Self {
@@ -77,6 +113,15 @@ impl Tape {
     }
 }
 
+fn terms() -> Terms {
+    let prices = Prices { speech_in: 3.0, text_in: 0.33, speech_out: 12.0, text_out: 2.75 };
+    Terms { output_rate_hz: RATE_HZ, prices, limits: Limits::default() }
+}
+
+fn conversation() -> Conversation {
+    Conversation::new(terms(), SharedHistory::default())
+}
+
 fn word(event: &Event) -> String {
     let turn = event.turn.map_or("-".to_owned(), |turn| turn.to_string());
     match &event.kind {
@@ -91,10 +136,13 @@ fn word(event: &Event) -> String {
             format!("{who} {turn}.{segment} {text}")
         }
         EventKind::TurnStarted => format!("start {turn}"),
-        EventKind::TurnEnded { interrupted: false } => format!("end {turn}"),
-        EventKind::TurnEnded { interrupted: true } => format!("end {turn} cut"),
+        EventKind::TurnEnded { interrupted: false, .. } => format!("end {turn}"),
+        EventKind::TurnEnded { interrupted: true, .. } => format!("end {turn} cut"),
         EventKind::Interrupted { source: InterruptSource::Model } => format!("cut {turn}"),
         EventKind::Interrupted { source: InterruptSource::Client } => format!("cut {turn} by client"),
+        EventKind::ToolCall { id, name, arguments } => format!("call {turn} {id} {name} {arguments}"),
+        EventKind::ToolFinished { id, ok: true, after } => format!("answer {turn} {id} after {}", after.as_millis()),
+        EventKind::ToolFinished { id, ok: false, .. } => format!("failure {turn} {id}"),
         EventKind::Usage { .. } => format!("usage {turn}"),
         EventKind::SessionEnded { .. } => "over".to_owned(),
         EventKind::Unknown { name, .. } => format!("unknown {turn} {name}"),

@@ -1,8 +1,11 @@
 //! One exchange, user then assistant, and the few ended ones that late events may still concern.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
-use super::segments::{Fit, Segments};
+use super::{
+    Timings,
+    segments::{Fit, Segments},
+};
 
 /// A FINAL comes up to 9 s after its audio, which may be two short turns later.
 const MAX_ENDED: usize = 4;
@@ -27,6 +30,7 @@ pub(super) struct Turn {
     pub(super) user_spoke_since: bool,
     /// The model waits for a result before it goes on.
     pub(super) tool_running: bool,
+    pub(super) timings: Timings,
     /// What the user typed, if the service may still repeat it to us.
     pub(super) echo: Option<String>,
 }
@@ -65,16 +69,17 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn begin(&mut self) -> &mut Turn {
+    pub(super) fn begin(&mut self, timings: Timings) -> &mut Turn {
         self.begun += 1;
-        self.current.insert(Turn { number: self.begun, ..Turn::default() })
+        self.current.insert(Turn { number: self.begun, timings, ..Turn::default() })
     }
 
-    /// Ends the running turn; gives its number and whether it was interrupted. A turn whose reply is `still_coming`
-    /// (the user typed over it) is remembered whatever its age, or its audio would be nobody's.
-    pub(super) fn end(&mut self, still_coming: impl Fn(u32) -> bool) -> Option<(u32, bool)> {
-        let turn = self.current.take()?;
-        let ended = (turn.number, turn.interrupted);
+    /// Ends the running turn; gives its number, whether it was interrupted, and its times. A turn whose reply is
+    /// `still_coming` (the user typed over it) is remembered whatever its age, or its audio would be nobody's.
+    pub(super) fn end(&mut self, at: Duration, still_coming: impl Fn(u32) -> bool) -> Option<(u32, bool, Timings)> {
+        let mut turn = self.current.take()?;
+        turn.timings.ended = Some(at);
+        let ended = (turn.number, turn.interrupted, turn.timings);
         self.ended.push_back(turn);
         if self.ended.len() > MAX_ENDED
             && let Some(oldest) = self.ended.iter().position(|turn| !still_coming(turn.number))

@@ -2,11 +2,26 @@
 
 use crate::protocol::TokenCounts;
 
-/// USD per million tokens of Nova 2 Sonic and Nova 2.5 Sonic, on demand: AWS's Bedrock price page, November 2026.
-const SPEECH_IN_USD: f64 = 3.0;
-const TEXT_IN_USD: f64 = 0.33;
-const SPEECH_OUT_USD: f64 = 12.0;
-const TEXT_OUT_USD: f64 = 2.75;
+/// USD per million tokens. The table that users see and replace is `novasonic.Prices`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Prices {
+    pub speech_in: f64,
+    pub text_in: f64,
+    pub speech_out: f64,
+    pub text_out: f64,
+}
+
+impl Prices {
+    pub fn usd(&self, counts: TokenCounts) -> f64 {
+        // Exact up to 2^53 tokens.
+        #[allow(clippy::cast_precision_loss)]
+        let cost = |tokens: u64, usd_per_million: f64| tokens as f64 * usd_per_million / 1_000_000.0;
+        cost(counts.speech_in, self.speech_in)
+            + cost(counts.text_in, self.text_in)
+            + cost(counts.speech_out, self.speech_out)
+            + cost(counts.text_out, self.text_out)
+    }
+}
 
 /// Adds `delta` to `total`. The service's own totals restart with each stream, so only deltas are summed.
 pub(super) fn add(total: &mut TokenCounts, delta: TokenCounts) {
@@ -16,13 +31,6 @@ pub(super) fn add(total: &mut TokenCounts, delta: TokenCounts) {
     total.text_out = total.text_out.saturating_add(delta.text_out);
 }
 
-/// What `counts` cost at list price.
-pub(super) fn usd(counts: TokenCounts) -> f64 {
-    // Exact up to 2^53 tokens.
-    #[allow(clippy::cast_precision_loss)]
-    let cost = |tokens: u64, usd_per_million: f64| tokens as f64 * usd_per_million / 1_000_000.0;
-    cost(counts.speech_in, SPEECH_IN_USD)
-        + cost(counts.text_in, TEXT_IN_USD)
-        + cost(counts.speech_out, SPEECH_OUT_USD)
-        + cost(counts.text_out, TEXT_OUT_USD)
+pub(super) fn sum(counts: TokenCounts) -> u64 {
+    [counts.text_in, counts.speech_out, counts.text_out].iter().fold(counts.speech_in, |sum, n| sum.saturating_add(*n))
 }

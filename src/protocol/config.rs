@@ -53,6 +53,24 @@ pub struct Message {
     pub text: String,
 }
 
+/// One tool the model may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolSpec {
+    pub name: String,
+    pub description: String,
+    /// JSON Schema of the arguments, as text: the service takes it as a string within JSON.
+    pub schema: String,
+}
+
+/// Whether the model must call a tool. There is no "none": leave the tools out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    #[default]
+    Auto,
+    Any,
+    Tool(String),
+}
+
 /// Everything `sessionStart`, `promptStart` and the opening text blocks say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamConfig {
@@ -64,5 +82,7 @@ pub struct StreamConfig {
     pub max_tokens: Option<u32>,
     pub top_p: Option<f64>,
     pub temperature: Option<f64>,
+    pub tools: Vec<ToolSpec>,
+    pub tool_choice: ToolChoice,
     pub history: Vec<Message>,
 }

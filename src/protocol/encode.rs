@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{EndpointingSensitivity, InputContent, InputEvent, Role, SampleRate, base64};
+use super::{EndpointingSensitivity, InputContent, InputEvent, Role, SampleRate, ToolChoice, ToolSpec, base64};
 
 /// Braces, keys and two UUIDs; what an event carries comes on top.
 const ENVELOPE_BYTES: usize = 192;
@@ -46,8 +46,8 @@ pub fn encode(event: &InputEvent) -> Vec<u8> {
                 }
             })
         }
-        InputEvent::PromptStart { prompt, voice, output_rate } => {
-            envelope("promptStart", CONFIGURATION_BYTES, |fields| {
+        InputEvent::PromptStart { prompt, voice, output_rate, tools, tool_choice } => {
+            envelope("promptStart", CONFIGURATION_BYTES + tools.iter().map(tool_bytes).sum::<usize>(), |fields| {
                 fields
                     .text("promptName", prompt)
                     .object("textOutputConfiguration", |text| {
@@ -56,6 +56,9 @@ pub fn encode(event: &InputEvent) -> Vec<u8> {
                     .object("audioOutputConfiguration", |audio| {
                         pcm_format(audio, *output_rate).text("voiceId", voice);
                     });
+                if !tools.is_empty() {
+                    tool_configuration(fields, tools, tool_choice);
+                }
             })
         }
         InputEvent::ContentStart { prompt, content, kind } => envelope("contentStart", CONFIGURATION_BYTES, |fields| {
@@ -70,6 +73,46 @@ pub fn encode(event: &InputEvent) -> Vec<u8> {
         }),
         InputEvent::SessionEnd => envelope("sessionEnd", ENVELOPE_BYTES, |_| {}),
     }
+}
+
+fn tool_configuration(fields: &mut Object<'_>, tools: &[ToolSpec], choice: &ToolChoice) {
+    fields
+        .object("toolUseOutputConfiguration", |output| {
+            output.text("mediaType", "application/json");
+        })
+        .object("toolConfiguration", |configuration| {
+            configuration.objects("tools", tools, |entry, tool| {
+                entry.object("toolSpec", |spec| {
+                    spec.text("name", &tool.name).text("description", &tool.description).object(
+                        "inputSchema",
+                        // A string: the service cannot parse a schema given as an object.
+                        |schema| {
+                            schema.text("json", &tool.schema);
+                        },
+                    );
+                });
+            });
+            // Left out where it is the default: one source blames the field for refusals.
+            match choice {
+                ToolChoice::Auto => {}
+                ToolChoice::Any => {
+                    configuration.object("toolChoice", |choice| {
+                        choice.object("any", |_| {});
+                    });
+                }
+                ToolChoice::Tool(name) => {
+                    configuration.object("toolChoice", |choice| {
+                        choice.object("tool", |tool| {
+                            tool.text("name", name);
+                        });
+                    });
+                }
+            }
+        });
+}
+
+fn tool_bytes(tool: &ToolSpec) -> usize {
+    ENVELOPE_BYTES + tool.name.len() + tool.description.len() + json_string_bytes(&tool.schema)
 }
 
 fn content_kind(fields: &mut Object<'_>, kind: &InputContent) {
@@ -198,6 +241,19 @@ impl Object<'_> {
     fn object(&mut self, key: &str, fields: impl FnOnce(&mut Object<'_>)) -> &mut Self {
         Object::write(self.key(key), fields);
         self
+    }
+
+    /// An array of objects, one for each of `items`.
+    fn objects<T>(&mut self, key: &str, items: &[T], mut fields: impl FnMut(&mut Object<'_>, &T)) {
+        let json = self.key(key);
+        json.push('[');
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                json.push(',');
+            }
+            Object::write(json, |object| fields(object, item));
+        }
+        json.push(']');
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{EndpointingSensitivity, Role, SampleRate};
+use super::{EndpointingSensitivity, Role, SampleRate, ToolChoice, ToolSpec};
 
 /// Names are shared, not copied: a conversation sends thirty audio events a second under the same two.
 pub type Name = Arc<str>;
@@ -21,6 +21,8 @@ pub enum InputEvent {
         prompt: Name,
         voice: String,
         output_rate: SampleRate,
+        tools: Vec<ToolSpec>,
+        tool_choice: ToolChoice,
     },
     ContentStart {
         prompt: Name,

@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::{
-    InputContent, InputEvent, Role, SAMPLE_BYTES, StreamConfig, encode::json_string_bytes, input::Name, split,
+    InputContent, InputEvent, Role, SAMPLE_BYTES, StreamConfig, ToolChoice, encode::json_string_bytes, input::Name,
+    split,
 };
 
 /// Silence that wakes an audio block. Below 68 ms the model answers no text (measured); 0 ms cannot be closed.
@@ -136,6 +137,8 @@ impl OrderMachine {
             prompt: self.prompt.clone(),
             voice: self.config.voice.clone(),
             output_rate: self.config.output_rate,
+            tools: std::mem::take(&mut self.config.tools),
+            tool_choice: std::mem::take(&mut self.config.tool_choice),
         });
         // Said once: what was said is not kept for the life of the stream.
         let system = self.config.system.take().filter(|system| !system.is_empty());
@@ -251,6 +254,7 @@ fn check_config(config: &StreamConfig) -> Result<(), &'static str> {
     if !fraction(config.temperature) {
         return Err("temperature is a number from 0 to 1");
     }
+    check_tools(config)?;
     if config.history.iter().any(|message| !matches!(message.role, Role::User | Role::Assistant)) {
         return Err("history holds USER and ASSISTANT messages only");
     }
@@ -263,20 +267,40 @@ fn check_config(config: &StreamConfig) -> Result<(), &'static str> {
     Ok(())
 }
 
+fn check_tools(config: &StreamConfig) -> Result<(), &'static str> {
+    if config.tools.iter().any(|tool| tool.name.is_empty()) {
+        return Err("a tool has a name");
+    }
+    if !config.tools.iter().all(|tool| is_json_object(&tool.schema)) {
+        return Err("a tool's schema is a JSON object");
+    }
+    let declared = |name: &str| config.tools.iter().any(|tool| tool.name == name);
+    match &config.tool_choice {
+        ToolChoice::Any if config.tools.is_empty() => Err("a tool can be demanded only where there are tools"),
+        ToolChoice::Tool(name) if !declared(name) => Err("the tool demanded is not among the tools"),
+        ToolChoice::Auto | ToolChoice::Any | ToolChoice::Tool(_) => Ok(()),
+    }
+}
+
 fn check_tool_result(answered: &HashSet<String>, tool_use_id: &str, result: &str) -> Result<(), &'static str> {
     if answered.contains(tool_use_id) {
         return Err("a tool use has exactly one result");
     }
-    // The service answers anything else with "Tool Response parsing error" and may end the stream.
-    let is_object =
-        result.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(result).is_ok();
-    if !is_object {
-        return Err("a tool result is a JSON object");
+    tool_result_fault(result).map_or(Ok(()), Err)
+}
+
+/// The rule that `result` breaks, for those who must know before they hand it over. The service answers anything but
+/// an object with "Tool Response parsing error" and may end the stream.
+pub fn tool_result_fault(result: &str) -> Option<&'static str> {
+    if !is_json_object(result) {
+        return Some("a tool result is a JSON object");
     }
-    if json_string_bytes(result) > MAX_TOOL_RESULT_JSON_BYTES {
-        return Err("a tool result fits into one chunk of 1,000,000 bytes");
-    }
-    Ok(())
+    (json_string_bytes(result) > MAX_TOOL_RESULT_JSON_BYTES)
+        .then_some("a tool result fits into one chunk of 1,000,000 bytes")
+}
+
+fn is_json_object(text: &str) -> bool {
+    text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ mod output;
 mod shapes;
 mod split;
 
-pub use config::{EndpointingSensitivity, Message, Role, SAMPLE_BYTES, SampleRate, StreamConfig};
+pub use config::{EndpointingSensitivity, Message, Role, SAMPLE_BYTES, SampleRate, StreamConfig, ToolChoice, ToolSpec};
 pub use decode::{DecodeError, decode};
 pub use encode::encode;
 pub use input::{InputContent, InputEvent, Name};
-pub use machine::{IllegalStep, OrderMachine, Step};
+pub use machine::{IllegalStep, OrderMachine, Step, tool_result_fault};
 pub use output::{
     ContentKind, GenerationStage, OutputContent, OutputEvent, StopReason, TokenCounts, UsageDetails,
     is_interruption_marker,

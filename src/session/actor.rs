@@ -1,4 +1,8 @@
 //! The task that owns a conversation: it writes what the caller queued, reads what the service says, and ends once.
+//!
+//! Here is its life: opening, commands, deadlines, the end. What goes up and what comes down is in `flow.rs`.
+
+mod flow;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -6,22 +10,25 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::{
     SessionConfig,
-    input::Taken,
+    input::limit_error,
     lane::LaneCredentials,
+    pacer::Pacer,
     shared::{End, Shared},
-    stream::{Progress, Sent, Stream},
+    stream::{Progress, Stream},
+    timer::Timer,
 };
 use crate::{
-    conversation::{Conversation, Event},
+    conversation::{Conversation, EndReason, Event, Terms},
     error::{Error, ErrorKind, Result},
-    protocol::decode,
-    transport::{BoxFuture, Transport},
+    transport::Transport,
 };
+
+/// A reply that runs when a limit is reached may go on for so long: polite, but not for ever.
+const LIMIT_GRACE: Duration = Duration::from_secs(10);
 
 /// Runs one session to its end. A panic in it, or a runtime that is shut down under it, ends it as well.
 pub(super) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: SessionConfig) {
@@ -53,7 +60,7 @@ impl Drop for LastWord {
     }
 }
 
-/// Why the actor wakes by itself.
+/// What happens if nothing else does, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alarm {
     Open,
@@ -65,7 +72,7 @@ enum Alarm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Closing {
     Not,
-    /// The caller has closed; what is queued goes first.
+    /// The caller has closed, or a limit; what is queued goes first.
     Flushing,
     /// The closing events are on their way.
     Ending,
@@ -76,20 +83,34 @@ struct Actor {
     config: SessionConfig,
     conversation: Conversation,
     stream: Option<Stream>,
+    pacer: Pacer,
+    opened: bool,
     closing: Closing,
-    alarm: Option<(Alarm, BoxFuture<()>)>,
+    alarm: Option<(Alarm, Duration)>,
+    /// When a limit was found to be reached.
+    limit_since: Option<Duration>,
+    /// Since when a prompt waits for a quiet moment.
+    prompt_since: Option<Duration>,
+    timer: Timer,
     batch: Vec<Event>,
 }
 
 impl Actor {
     fn new(shared: Arc<Shared>, config: SessionConfig) -> Self {
+        let terms =
+            Terms { output_rate_hz: config.stream.output_rate.hz(), prices: config.prices, limits: config.limits };
         Self {
-            conversation: Conversation::new(config.stream.output_rate.hz()),
+            conversation: Conversation::new(terms, shared.history.clone()),
+            pacer: Pacer::new(config.realtime, shared.clock.now()),
+            timer: Timer::new(shared.clock.clone()),
             shared,
             config,
             stream: None,
+            opened: false,
             closing: Closing::Not,
             alarm: None,
+            limit_since: None,
+            prompt_since: None,
             batch: Vec::new(),
         }
     }
@@ -99,6 +120,7 @@ impl Actor {
             Ok(()) => self.serve().await,
             Err(error) => End::failed(error),
         };
+        self.shared.asides.forget_calls();
         self.conversation.on_stream_end(self.shared.at(), &mut self.batch);
         self.publish();
         end
@@ -117,8 +139,7 @@ impl Actor {
     }
 
     fn set_alarm(&mut self, alarm: Alarm, after: Duration) {
-        let clock = &self.shared.clock;
-        self.alarm = Some((alarm, clock.sleep_until(clock.now().saturating_add(after))));
+        self.alarm = Some((alarm, self.shared.clock.now().saturating_add(after)));
     }
 
     async fn serve(&mut self) -> End {
@@ -126,14 +147,19 @@ impl Actor {
             if self.shared.commands.abort.load(Ordering::Acquire) {
                 return End::closed();
             }
+            let now = self.shared.clock.now();
             self.obey();
-            if let Err(error) = self.fill_uplink() {
+            if let Some(end) = self.on_time(now) {
+                return end;
+            }
+            if let Err(error) = self.fill_uplink(now) {
                 return End::failed(error);
             }
             let may_read = !self.shared.output.is_full();
+            self.timer.arm(self.deadline());
             let progress = tokio::select! {
                 () = self.shared.wake.notified() => continue,
-                alarm = ring(&mut self.alarm) => return self.on_alarm(alarm),
+                () = self.timer.ring() => continue,
                 progress = next(self.stream.as_mut(), may_read) => progress,
             };
             if let Some(end) = self.on_progress(progress) {
@@ -150,40 +176,57 @@ impl Actor {
             self.publish();
         }
         if self.closing == Closing::Not && self.shared.commands.close.load(Ordering::Acquire) {
-            self.closing = Closing::Flushing;
-            self.set_alarm(Alarm::Close, self.config.timeouts.close);
+            self.begin_close();
         }
     }
 
-    /// Gives the stream the next piece once it has written the last. What waits stays in the caller's queue, where it
-    /// counts against its bound.
-    fn fill_uplink(&mut self) -> Result<()> {
-        let Some(stream) = self.stream.as_mut().filter(|stream| stream.wants_input()) else { return Ok(()) };
-        let now = self.shared.clock.now();
-        let (taken, room) = self.shared.input.pop();
-        self.shared.tell(room);
-        match (taken, self.closing) {
-            (Some(Taken::Audio(pcm)), _) => stream.audio(pcm, now),
-            (Some(Taken::Text(text)), _) => stream.text(text, now),
-            (None, Closing::Not) => Ok(()),
-            (None, Closing::Flushing) => {
-                self.closing = Closing::Ending;
-                stream.close()
-            }
-            (None, Closing::Ending) => {
-                stream.end_input();
-                Ok(())
-            }
+    fn begin_close(&mut self) {
+        self.closing = Closing::Flushing;
+        self.set_alarm(Alarm::Close, self.config.timeouts.close);
+    }
+
+    /// Does what the clock asks for.
+    fn on_time(&mut self, now: Duration) -> Option<End> {
+        if let Some((alarm, at)) = self.alarm
+            && at <= now
+        {
+            return Some(self.on_alarm(alarm));
         }
+        if self.opened && self.limit_since.is_none() && self.conversation.limit_reached(self.shared.at()) {
+            self.limit_since = Some(now);
+        }
+        if let Some(since) = self.limit_since
+            && self.closing == Closing::Not
+            && (self.conversation.turn().is_none() || since + LIMIT_GRACE <= now)
+        {
+            let waiting = self.shared.input.close(limit_error());
+            self.shared.tell(waiting);
+            self.begin_close();
+        }
+        None
+    }
+
+    /// When to look again, whatever comes.
+    fn deadline(&self) -> Option<Duration> {
+        let alarm = self.alarm.map(|(_, at)| at);
+        if self.closing != Closing::Not {
+            return alarm;
+        }
+        let limit = match self.limit_since {
+            Some(since) => Some(since + LIMIT_GRACE),
+            None => self.conversation.limit_deadline(self.shared.at()).and_then(|at| self.shared.clock_time(at)),
+        };
+        [alarm, limit, self.uplink_deadline()].into_iter().flatten().min()
     }
 
     fn on_progress(&mut self, progress: Progress) -> Option<End> {
         match progress {
-            Progress::Sent(sent) => self.on_sent(sent),
+            Progress::Sent { what, pcm_bytes } => self.on_sent(what, pcm_bytes),
             Progress::Opened => {
                 if self.closing == Closing::Not {
                     self.alarm = None;
                 }
+                self.opened = true;
                 self.shared.stream_opened();
             }
             Progress::Received(json) => return self.on_received(&json).err().map(End::failed),
@@ -204,29 +247,6 @@ impl Actor {
         None
     }
 
-    fn on_sent(&mut self, sent: Sent) {
-        match sent {
-            Sent::Audio(bytes) => self.shared.counters.sent(bytes),
-            Sent::Text(text) => {
-                self.conversation.on_typed(text, self.shared.at(), &mut self.batch);
-                self.publish();
-            }
-            Sent::Other => {}
-        }
-    }
-
-    /// An event we do not know survives as one; a chunk that is no event at all ends the session, since the SDK gives
-    /// its stream up over one layer further out and nobody could say what was lost.
-    fn on_received(&mut self, json: &Bytes) -> Result<()> {
-        let event = decode(json).map_err(|error| {
-            Error::new(ErrorKind::Service, "bad_event", format!("The service sent an unreadable event: {error}."))
-                .with_request_id(self.request_id())
-        })?;
-        self.conversation.on_output(event, self.shared.at(), &mut self.batch);
-        self.publish();
-        Ok(())
-    }
-
     fn on_alarm(&self, alarm: Alarm) -> End {
         match alarm {
             Alarm::Open => End::failed(
@@ -237,7 +257,7 @@ impl Actor {
                 )
                 .with_cure("Check region, endpoint and network, or raise Timeouts.open."),
             ),
-            Alarm::Close => End::closed(),
+            Alarm::Close => self.closed(),
             Alarm::UplinkLost => self.end_or_closed(stream_lost("The connection stopped taking input.")),
         }
     }
@@ -248,16 +268,16 @@ impl Actor {
             let request_id = error.request_id.clone().or_else(|| self.request_id());
             return End::failed(error.with_request_id(request_id));
         }
-        End::closed()
+        self.closed()
+    }
+
+    fn closed(&self) -> End {
+        let reason = if self.limit_since.is_some() { EndReason::Limit } else { EndReason::Closed };
+        End { reason, error: None }
     }
 
     fn request_id(&self) -> Option<String> {
         self.stream.as_ref()?.request_id().map(str::to_owned)
-    }
-
-    fn publish(&mut self) {
-        let needed = self.shared.output.push(&mut self.batch);
-        self.shared.tell(needed);
     }
 }
 
@@ -268,16 +288,6 @@ fn stream_lost(message: &str) -> Error {
 async fn next(stream: Option<&mut Stream>, may_read: bool) -> Progress {
     match stream {
         Some(stream) => stream.next(may_read).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn ring(alarm: &mut Option<(Alarm, BoxFuture<()>)>) -> Alarm {
-    match alarm {
-        Some((kind, sleep)) => {
-            sleep.await;
-            *kind
-        }
         None => std::future::pending().await,
     }
 }

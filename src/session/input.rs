@@ -6,6 +6,7 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -28,7 +29,7 @@ const MAX_TEXT_BYTES: usize = 50 * 1_024;
 static SILENCE: [u8; 4_800] = [0; 4_800];
 
 /// `bytes` of silence, at most one piece.
-fn silence(bytes: usize) -> Bytes {
+pub(super) fn silence(bytes: usize) -> Bytes {
     Bytes::from_static(SILENCE.get(..bytes).unwrap_or(&SILENCE))
 }
 
@@ -142,15 +143,7 @@ impl InputQueue {
     pub(super) fn push_text(&self, text: String) -> Result<()> {
         let mut state = self.lock();
         state.check_open()?;
-        if text.is_empty() {
-            return Err(Error::new(ErrorKind::Validation, "empty_text", "The text is empty.")
-                .with_cure("The service refuses empty content: send at least one character."));
-        }
-        if text.len() > MAX_TEXT_BYTES {
-            let message = format!("The text has {} bytes; one message may have {MAX_TEXT_BYTES}.", text.len());
-            return Err(Error::new(ErrorKind::Validation, "text_too_long", message)
-                .with_cure("Shorten it, or send it as several messages."));
-        }
+        check_text(&text)?;
         if state.texts >= MAX_QUEUED_TEXTS {
             let message = format!("{MAX_QUEUED_TEXTS} texts are already waiting to be sent.");
             return Err(Error::new(ErrorKind::Throttled, "too_many_texts", message)
@@ -165,10 +158,12 @@ impl InputQueue {
         self.lock().muted = muted;
     }
 
-    /// The next piece to send, and whether somebody who waits for room must be told now.
-    pub(super) fn pop(&self) -> (Option<Taken>, bool) {
+    /// The next piece to send, and whether somebody who waits for room must be told now. With `audio` false only a
+    /// text at the head is taken.
+    pub(super) fn pop(&self, audio: bool) -> (Option<Taken>, bool) {
         let mut state = self.lock();
-        let taken = state.pop(self.piece_bytes);
+        let held = !audio && matches!(state.items.front(), Some(Item::Audio(_) | Item::Silence(_)));
+        let taken = if held { None } else { state.pop(self.piece_bytes) };
         let told = state.grant();
         (taken, told)
     }
@@ -189,10 +184,30 @@ impl InputQueue {
         state.grant()
     }
 
+    /// How long so many bytes of PCM last.
+    pub(super) fn length(&self, bytes: usize) -> Duration {
+        let samples = u32::try_from(bytes / SAMPLE_BYTES).unwrap_or(u32::MAX);
+        Duration::from_secs(1) * samples / self.rate.hz()
+    }
+
+    /// Bytes of PCM of this length.
+    pub(super) fn bytes(&self, length: Duration) -> usize {
+        bytes_in(u64::try_from(length.as_millis()).unwrap_or(u64::MAX), self.rate)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().items.is_empty()
+    }
+
+    /// Why nothing is taken any more, if so.
+    pub(super) fn check_open(&self) -> Result<()> {
+        self.lock().check_open()
+    }
+
     /// Takes nothing more; what is queued stays. The first reason holds until [`Self::end`].
-    pub(super) fn close(&self) -> bool {
+    pub(super) fn close(&self, why: Error) -> bool {
         let mut state = self.lock();
-        state.closed.get_or_insert_with(closed_error);
+        state.closed.get_or_insert(why);
         state.grant()
     }
 
@@ -254,6 +269,25 @@ impl State {
         self.audio_bytes -= taken.len();
         Some(Taken::Audio(taken))
     }
+}
+
+/// Live text of the user, or a prompt.
+pub(super) fn check_text(text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(Error::new(ErrorKind::Validation, "empty_text", "The text is empty.")
+            .with_cure("The service refuses empty content: send at least one character."));
+    }
+    if text.len() > MAX_TEXT_BYTES {
+        let message = format!("The text has {} bytes; one message may have {MAX_TEXT_BYTES}.", text.len());
+        return Err(Error::new(ErrorKind::Validation, "text_too_long", message)
+            .with_cure("Shorten it, or send it as several messages."));
+    }
+    Ok(())
+}
+
+pub(super) fn limit_error() -> Error {
+    Error::new(ErrorKind::Closed, "limit", "The conversation has reached one of its Limits; nothing more can be sent.")
+        .with_cure("Open a new session, or raise the limit given to connect().")
 }
 
 pub(super) fn closed_error() -> Error {

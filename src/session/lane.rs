@@ -57,6 +57,20 @@ impl Lane {
         answer.await.ok()
     }
 
+    /// Tells the host something that needs no answer.
+    pub(super) fn tell(&self, kind: RequestKind) {
+        {
+            let mut state = self.lock();
+            if state.ended {
+                return;
+            }
+            state.last_id += 1;
+            let id = state.last_id;
+            state.queued.push_back(Request { id, kind });
+        }
+        self.signal.raise();
+    }
+
     pub(super) fn drain(&self, out: &mut Vec<Request>) {
         out.extend(self.lock().queued.drain(..));
     }

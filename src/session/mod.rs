@@ -6,23 +6,28 @@
 //! The conversation owns id, clock, turn numbers and queues; its stream is a part that may be replaced (`stream.rs`).
 
 mod actor;
+mod asides;
 mod clock;
 mod input;
 mod lane;
 mod output;
+mod pacer;
 mod shared;
 mod signal;
 mod stats;
 mod stream;
+mod timer;
 
 use std::{sync::Arc, time::Duration};
 
+use asides::Prompt;
 pub use clock::{Clock, TokioClock};
+use input::{check_text, closed_error};
 use shared::Shared;
 pub use stats::Stats;
 
 use crate::{
-    conversation::Event,
+    conversation::{Event, Limits, Prices, SharedHistory},
     error::{Error, Result},
     protocol::StreamConfig,
     transport::{Credentials, Transport},
@@ -53,10 +58,14 @@ pub struct SessionConfig {
     pub stream: StreamConfig,
     pub buffers: Buffers,
     pub timeouts: Timeouts,
+    /// The user's audio goes up at the pace of speech, and silence where none comes; false: as it comes.
+    pub realtime: bool,
+    pub prices: Prices,
+    pub limits: Limits,
     pub clock: Arc<dyn Clock>,
 }
 
-/// What the core must ask of its host, answered later by id.
+/// What the core must ask of its host, answered later by id, or tell it beside the events.
 pub struct Request {
     pub id: u64,
     pub kind: RequestKind,
@@ -65,6 +74,18 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestKind {
     Credentials,
+    /// The model calls a tool: run it, whoever reads events or not, and answer by [`Session::send_tool_result`].
+    Tool {
+        id: String,
+        name: String,
+        arguments: String,
+        turn: u32,
+    },
+    /// The prompt of this token was sent and began a turn.
+    Prompted {
+        token: u64,
+        turn: u32,
+    },
 }
 
 pub enum Answer {
@@ -148,6 +169,30 @@ impl Session {
         Ok(())
     }
 
+    /// Queues `text` for the next moment in which no turn runs: the assistant speaks first. [`RequestKind::Prompted`]
+    /// names `token` and the turn. Errors: as [`Self::send_text`].
+    pub fn prompt(&self, token: u64, text: String) -> Result<()> {
+        self.shared().input.check_open()?;
+        check_text(&text)?;
+        self.shared().asides.push_prompt(Prompt { token, text })?;
+        self.shared().wake.notify_one();
+        Ok(())
+    }
+
+    /// Queues the one result of a tool call, a JSON object, ahead of everything else. Errors: `Validation` (no such
+    /// call waits, no object, too long), `Closed` or the session's own error after the end.
+    pub fn send_tool_result(&self, id: String, json: String, ok: bool) -> Result<()> {
+        self.shared().input.check_open()?;
+        self.shared().asides.push_result(id, json, ok)?;
+        self.shared().wake.notify_one();
+        Ok(())
+    }
+
+    /// What both sides said. The caller reports there how much of a turn was played.
+    pub fn history(&self) -> &SharedHistory {
+        &self.shared().history
+    }
+
     /// While muted, silence goes up in place of the caller's audio. What was queued before stays as it was said.
     pub fn mute(&self, muted: bool) {
         self.shared().input.mute(muted);
@@ -162,7 +207,7 @@ impl Session {
     /// still read. Nothing more is taken. Idempotent.
     pub fn close(&self) {
         // In this order: whoever sees the flag finds everything that was taken in the queue.
-        let waiting = self.shared().input.close();
+        let waiting = self.shared().input.close(closed_error());
         self.shared().command(&self.shared().commands.close);
         self.shared().tell(waiting);
     }

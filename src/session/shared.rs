@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     Clock, SessionConfig, Stats,
+    asides::Asides,
     input::{InputQueue, closed_error},
     lane::Lane,
     output::EventQueue,
@@ -19,13 +20,15 @@ use super::{
     stats::Counters,
 };
 use crate::{
-    conversation::{EndReason, Event, EventKind},
+    conversation::{EndReason, Event, EventKind, SharedHistory},
     error::{Error, Result},
 };
 
 pub(super) struct Shared {
     pub(super) id: String,
     pub(super) input: InputQueue,
+    pub(super) asides: Asides,
+    pub(super) history: SharedHistory,
     pub(super) output: EventQueue,
     pub(super) lane: Arc<Lane>,
     pub(super) signal: Arc<Signal>,
@@ -55,8 +58,8 @@ struct State {
     ended: bool,
 }
 
-/// How a session ended. `Limit` and `Server` are reserved: the service has no orderly end of its own, it stops
-/// with an exception (also at its time limits) or a reset, and both are errors here.
+/// How a session ended. `Limit` is a bound of ours; `Server` is reserved: the service has no orderly end of its own, it
+/// stops with an exception (also at its time limits) or a reset, and both are errors here.
 pub(super) struct End {
     pub(super) reason: EndReason,
     pub(super) error: Option<Error>,
@@ -78,6 +81,8 @@ impl Shared {
         Self {
             id: uuid::Uuid::new_v4().to_string(),
             input: InputQueue::new(config.stream.input_rate, config.buffers.input_ms),
+            asides: Asides::default(),
+            history: SharedHistory::default(),
             output: EventQueue::new(config.buffers.output_ms),
             lane: Arc::new(Lane::new(signal.clone())),
             signal,
@@ -89,6 +94,11 @@ impl Shared {
             opened_at: OnceLock::new(),
             state: watch::Sender::default(),
         }
+    }
+
+    /// The clock's time of a moment since the conversation opened; None before that.
+    pub(super) fn clock_time(&self, at: Duration) -> Option<Duration> {
+        self.opened_at.get().map(|origin| origin.saturating_add(at))
     }
 
     /// Since the conversation opened (its first response headers); zero before.
@@ -172,6 +182,7 @@ impl Shared {
             queued_input_ms: input.queued_ms,
             queued_output_ms: output.queued_us.div_ceil(1_000),
             sent_audio_ms: pcm_ms(self.counters.sent_bytes(), self.input_rate_hz),
+            filled_silence_ms: pcm_ms(self.counters.silence_bytes(), self.input_rate_hz),
             received_audio_ms: output.received_us.div_ceil(1_000),
             refused_chunks: input.refused_chunks,
             refused_audio_ms: input.refused_ms,
@@ -179,6 +190,7 @@ impl Shared {
             events: output.events,
             wakeups: self.signal.wakeups(),
             unknown_events: output.unknown,
+            tool_calls: self.counters.tool_calls(),
             streams_opened: self.counters.streams(),
         }
     }

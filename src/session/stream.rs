@@ -7,6 +7,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::asides::{Prompt, ToolResult};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{InputEvent, OrderMachine, Step, StreamConfig, encode},
@@ -45,6 +46,8 @@ enum Receiving {
 
 struct Outgoing {
     json: Bytes,
+    /// Audio in it, whoever made it.
+    pcm_bytes: usize,
     sent: Sent,
 }
 
@@ -53,14 +56,26 @@ struct Outgoing {
 pub(super) enum Sent {
     /// So many bytes of the caller's audio.
     Audio(usize),
+    /// So many bytes of silence in the place of audio that did not come.
+    Silence(usize),
     /// The last event of a text's block.
     Text(String),
+    /// The last event of a prompt's block.
+    Prompt(Prompt),
+    /// The last event of a tool result's block.
+    ToolResult {
+        id: String,
+        ok: bool,
+    },
     Other,
 }
 
 /// What happened on the stream.
 pub(super) enum Progress {
-    Sent(Sent),
+    Sent {
+        what: Sent,
+        pcm_bytes: usize,
+    },
     UplinkLost,
     Opened,
     Received(Bytes),
@@ -107,10 +122,29 @@ impl Stream {
         self.step(Step::Audio(pcm), Sent::Audio(bytes))
     }
 
+    pub(super) fn silence(&mut self, pcm: Bytes, now: Duration) -> Result<()> {
+        let bytes = pcm.len();
+        self.last_audio = Some(now);
+        self.step(Step::Audio(pcm), Sent::Silence(bytes))
+    }
+
     /// One whole block, primed with silence where no audio runs.
     pub(super) fn text(&mut self, text: String, now: Duration) -> Result<()> {
-        let running = self.last_audio.is_some_and(|last| now.saturating_sub(last) <= RECENT_AUDIO);
-        self.step(Step::Text { text: text.clone(), prime: !running }, Sent::Text(text))
+        self.step(Step::Text { text: text.clone(), prime: !self.audio_runs(now) }, Sent::Text(text))
+    }
+
+    /// As [`Self::text`]; the difference is the conversation's.
+    pub(super) fn prompt(&mut self, prompt: Prompt, now: Duration) -> Result<()> {
+        let step = Step::Text { text: prompt.text.clone(), prime: !self.audio_runs(now) };
+        self.step(step, Sent::Prompt(prompt))
+    }
+
+    fn audio_runs(&self, now: Duration) -> bool {
+        self.last_audio.is_some_and(|last| now.saturating_sub(last) <= RECENT_AUDIO)
+    }
+
+    pub(super) fn tool_result(&mut self, ToolResult { id, json, ok }: ToolResult) -> Result<()> {
+        self.step(Step::ToolResult { tool_use_id: id.clone(), result: json }, Sent::ToolResult { id, ok })
     }
 
     /// The closing events; [`Self::end_input`] follows once they are taken.
@@ -138,7 +172,14 @@ impl Stream {
 
     /// `sent` stands for all of `events` and is reported with the last.
     fn queue(&mut self, events: &[InputEvent], sent: Sent) {
-        self.outgoing.extend(events.iter().map(|event| Outgoing { json: encode(event).into(), sent: Sent::Other }));
+        self.outgoing.extend(events.iter().map(|event| Outgoing {
+            json: encode(event).into(),
+            pcm_bytes: match event {
+                InputEvent::AudioInput { pcm, .. } => pcm.len(),
+                _ => 0,
+            },
+            sent: Sent::Other,
+        }));
         if let Some(last) = self.outgoing.back_mut() {
             last.sent = sent;
         }
@@ -174,11 +215,11 @@ async fn write(uplink: &Uplink, outgoing: &mut VecDeque<Outgoing>) -> Progress {
     }
     match sender.reserve().await {
         Ok(place) => match outgoing.pop_front() {
-            Some(Outgoing { json, sent }) => {
+            Some(Outgoing { json, pcm_bytes, sent }) => {
                 place.send(json);
-                Progress::Sent(sent)
+                Progress::Sent { what: sent, pcm_bytes }
             }
-            None => Progress::Sent(Sent::Other),
+            None => Progress::Sent { what: Sent::Other, pcm_bytes: 0 },
         },
         Err(_) => Progress::UplinkLost,
     }

@@ -1,8 +1,11 @@
 //! The session against a service played by hand, in virtual time.
 
+mod asides;
 mod ending;
 mod interleavings;
+mod limits;
 mod opening;
+mod pacing;
 mod peer;
 mod receiving;
 mod sending;
@@ -15,9 +18,9 @@ use tokio::sync::Notify as Bell;
 
 use super::{Buffers, Notify, Request, Session, SessionConfig, Timeouts, TokioClock};
 use crate::{
-    conversation::{EndReason, Event, EventKind},
+    conversation::{EndReason, Event, EventKind, Limits, Prices},
     error::Error,
-    protocol::{SampleRate, StreamConfig},
+    protocol::{SampleRate, StreamConfig, ToolChoice},
     transport::memory::{MemoryOptions, MemoryPeer, MemoryService, MemoryTransport, PeerInput, pair},
 };
 
@@ -40,10 +43,15 @@ fn config() -> SessionConfig {
             max_tokens: None,
             top_p: None,
             temperature: None,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
             history: Vec::new(),
         },
         buffers: Buffers::default(),
         timeouts: Timeouts { open: OPEN, close: CLOSE },
+        realtime: false,
+        prices: Prices::default(),
+        limits: Limits::default(),
         clock: Arc::new(TokioClock::default()),
     }
 }
@@ -125,6 +133,8 @@ fn kind(event: &Event) -> &'static str {
         EventKind::TurnStarted => "turn started",
         EventKind::TurnEnded { .. } => "turn ended",
         EventKind::Interrupted { .. } => "interrupted",
+        EventKind::ToolCall { .. } => "tool call",
+        EventKind::ToolFinished { .. } => "tool finished",
         EventKind::Usage { .. } => "usage",
         EventKind::SessionEnded { .. } => "ended",
         EventKind::Unknown { .. } => "unknown",
@@ -197,4 +207,24 @@ fn audio_end(id: &str, stop_reason: &str) -> Value {
 
 fn unknown(number: usize) -> Value {
     json!({"event": {"novelty": {"number": number}}})
+}
+
+fn tool_use(id: &str) -> Value {
+    json!({"event": {"toolUse": {"contentId": "tool", "toolUseId": id, "toolName": "look", "content": "{\"at\":1}"}}})
+}
+
+/// The next audio event's PCM.
+async fn pcm(peer: &mut MemoryPeer) -> Vec<u8> {
+    match peer.next().await {
+        PeerInput::Event(json) => BASE64.decode(json["event"]["audioInput"]["content"].as_str().unwrap()).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next block, which is a text's.
+async fn text_block(peer: &mut MemoryPeer) -> String {
+    assert_eq!(event_name(&peer.next().await), "contentStart TEXT");
+    let PeerInput::Event(text) = peer.next().await else { panic!("no text") };
+    assert_eq!(event_name(&peer.next().await), "contentEnd");
+    text["event"]["textInput"]["content"].as_str().unwrap().to_owned()
 }

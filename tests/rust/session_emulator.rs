@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use novasonic::{
-    conversation::{EndReason, Event, EventKind, Speaker},
+    conversation::{EndReason, Event, EventKind, Limits, Prices, Speaker},
     emulator::{BrainChoice, Emulator, Fault, FaultKind, Settings, StreamReport},
     error::{Error, ErrorKind},
-    protocol::{SampleRate, StreamConfig},
+    protocol::{SampleRate, StreamConfig, ToolChoice},
     session::{Answer, Buffers, Request, Session, SessionConfig, Timeouts, TokioClock},
     transport::{CredentialSource, Credentials, TransportConfig, sdk::SdkTransport},
 };
@@ -87,10 +87,15 @@ impl Talk {
                 max_tokens: None,
                 top_p: None,
                 temperature: None,
+                tools: Vec::new(),
+                tool_choice: ToolChoice::Auto,
                 history: Vec::new(),
             },
             buffers: Buffers::default(),
             timeouts,
+            realtime: false,
+            prices: Prices::default(),
+            limits: Limits::default(),
             clock: Arc::new(TokioClock::default()),
         };
         let runtime = tokio::runtime::Handle::current();

@@ -11,6 +11,8 @@ enum Act {
     Hears(OutputEvent),
     Types(&'static str),
     Interrupts,
+    Prompts(&'static str),
+    Answers(String),
     LosesStream,
 }
 
@@ -59,6 +61,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Hears(speech_end())),
         1 => Just(Act::Types("Three")),
         1 => Just(Act::Interrupts),
+        1 => Just(Act::Prompts("One.")),
+        2 => (id(), id()).prop_map(|(content_id, tool_use_id)| Act::Hears(OutputEvent::ToolUse {
+            content_id, tool_use_id, name: "look".to_owned(), arguments: "{}".to_owned()
+        })),
+        2 => id().prop_map(Act::Answers),
         1 => Just(Act::LosesStream),
     ]
 }
@@ -69,6 +76,8 @@ struct Reader {
     started: BTreeSet<u32>,
     ended: BTreeSet<u32>,
     interrupted: BTreeSet<u32>,
+    called: BTreeSet<String>,
+    finished: BTreeSet<String>,
     /// Final ones; a plan may not follow its final.
     segments: BTreeSet<(u32, bool, u32)>,
 }
@@ -85,7 +94,7 @@ impl Reader {
                 assert_eq!(self.started.len(), self.ended.len(), "turn {turn} began in another");
                 self.started.insert(turn);
             }
-            EventKind::TurnEnded { interrupted } => {
+            EventKind::TurnEnded { interrupted, .. } => {
                 assert!(self.started.contains(&turn) && self.ended.insert(turn), "turn {turn} ended twice or unbegun");
                 assert_eq!(*interrupted, self.interrupted.contains(&turn));
             }
@@ -104,6 +113,15 @@ impl Reader {
                     assert!(!self.segments.contains(&place), "segment {place:?} planned after it was final");
                 }
             }
+            EventKind::ToolCall { id, .. } => {
+                assert!(self.called.insert(id.clone()), "{id} called twice");
+            }
+            EventKind::ToolFinished { id, .. } => {
+                assert!(
+                    self.called.contains(id) && self.finished.insert(id.clone()),
+                    "{id} finished twice or uncalled"
+                );
+            }
             EventKind::Usage { .. } | EventKind::Unknown { .. } | EventKind::SessionEnded { .. } => {}
         }
         assert!(self.started.contains(&turn), "{event:?} before its turn");
@@ -115,7 +133,7 @@ proptest! {
 
     #[test]
     fn the_promises_hold(acts in prop::collection::vec((act(), 0_u64..200), 0..60)) {
-        let mut conversation = Conversation::new(RATE_HZ);
+        let mut conversation = conversation();
         let mut reader = Reader::default();
         let mut now = Duration::ZERO;
         let mut out = Vec::new();
@@ -125,7 +143,17 @@ proptest! {
                 Act::Hears(event) => conversation.on_output(event, now, &mut out),
                 Act::Types(text) => conversation.on_typed(text.to_owned(), now, &mut out),
                 Act::Interrupts => conversation.interrupt(now, &mut out),
-                Act::LosesStream => conversation.on_stream_end(now, &mut out),
+                Act::Prompts(text) => {
+                    let turn = conversation.on_prompted(text.to_owned(), now, &mut out);
+                    prop_assert_eq!(conversation.turn(), Some(turn));
+                }
+                Act::Answers(id) => conversation.on_tool_result(id, true, now, &mut out),
+                Act::LosesStream => {
+                    conversation.on_stream_end(now, &mut out);
+                    // The next one may give an old id anew.
+                    reader.called.clear();
+                    reader.finished.clear();
+                }
             }
             out.drain(..).for_each(|event| reader.reads(&event));
             prop_assert_eq!(conversation.turn().is_some(), reader.started.len() > reader.ended.len());
@@ -141,7 +169,7 @@ proptest! {
 /// Hours of talk without a stream's end: what is remembered does not grow.
 #[test]
 fn memory_is_bounded() {
-    let mut conversation = Conversation::new(RATE_HZ);
+    let mut conversation = conversation();
     let mut out = Vec::new();
     for n in 0..2_000 {
         let answer = format!("Answer {n}.");

@@ -190,7 +190,7 @@ fn what_nobody_announced_is_delivered() {
 fn text_that_nobody_owns_is_kept() {
     let text = OutputEvent::TextOutput { content_id: "t".to_owned(), role: None, text: "?".to_owned() };
     let mut out = Vec::new();
-    Conversation::new(RATE_HZ).on_output(text, Duration::ZERO, &mut out);
+    conversation().on_output(text, Duration::ZERO, &mut out);
     let [Event { turn: None, kind: EventKind::Unknown { name, raw }, .. }] = out.as_slice() else { panic!("{out:?}") };
     assert_eq!(name, "textOutput");
     assert_eq!(raw, r#"{"event":{"textOutput":{"content":"?","contentId":"t"}}}"#);
@@ -259,36 +259,6 @@ fn a_reply_keeps_its_turn_however_often_the_user_types_over_it() {
 }
 
 #[test]
-fn a_tool_call_passes_and_holds_the_turn_open() {
-    let tool = OutputEvent::ToolUse {
-        content_id: "t".to_owned(),
-        tool_use_id: "use".to_owned(),
-        name: "weather".to_owned(),
-        arguments: r#"{"city":"Rome"}"#.to_owned(),
-    };
-    let tool_end = OutputEvent::ContentEnd { content_id: "t".to_owned(), kind: None, stop_reason: StopReason::ToolUse };
-    Tape::new()
-        .hears(user("u", "Weather?"))
-        .hears(plan("p0", "Let me look."))
-        .hears(audio("a0", PARTIAL))
-        .hears([OutputEvent::ContentStart { content_id: "t".to_owned(), content: OutputContent::Tool }, tool, tool_end])
-        .hears(said("f0", "Let me look.", PARTIAL))
-        .hears(plan("p1", "Sunny."))
-        .hears(audio("a1", END))
-        .says(&[
-            "start 1",
-            "user 1.0 Weather?",
-            "plan 1.0 Let me look.",
-            "audio 1",
-            "unknown 1 toolUse",
-            "said 1.0 Let me look.",
-            "plan 1.1 Sunny.",
-            "audio 1",
-            "end 1",
-        ]);
-}
-
-#[test]
 fn a_lost_stream_ends_its_turn_and_numbers_go_on() {
     Tape::new()
         .hears(user("u", "Talk."))
@@ -312,7 +282,7 @@ fn a_new_stream_s_ids_are_not_the_old_one_s() {
 
 #[test]
 fn audio_has_the_rate_its_block_announced() {
-    let mut conversation = Conversation::new(24_000);
+    let mut conversation = Conversation::new(Terms { output_rate_hz: 24_000, ..terms() }, SharedHistory::default());
     let mut out = Vec::new();
     for event in [audio_start("a"), audio_output("a"), audio_output("b")] {
         conversation.on_output(event, Duration::ZERO, &mut out);
@@ -326,7 +296,7 @@ fn audio_has_the_rate_its_block_announced() {
 
 #[test]
 fn events_name_what_caused_them() {
-    let mut conversation = Conversation::new(RATE_HZ);
+    let mut conversation = conversation();
     let mut out = Vec::new();
     conversation.on_typed("Hi.".to_owned(), Duration::ZERO, &mut out);
     conversation.on_output(audio_output("a"), Duration::ZERO, &mut out);

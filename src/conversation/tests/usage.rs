@@ -10,7 +10,7 @@ fn usage(delta: TokenCounts, total: TokenCounts) -> OutputEvent {
 #[test]
 fn totals_go_on_over_streams() {
     let delta = TokenCounts { speech_in: 10, text_in: 20, speech_out: 30, text_out: 40 };
-    let mut conversation = Conversation::new(RATE_HZ);
+    let mut conversation = conversation();
     let mut out = Vec::new();
     conversation.on_output(usage(delta, delta), Duration::ZERO, &mut out);
     conversation.on_stream_end(Duration::ZERO, &mut out);

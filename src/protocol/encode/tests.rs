@@ -20,6 +20,11 @@ fn content() -> Arc<str> {
     "the-content".into()
 }
 
+fn prompt_start(tools: Vec<ToolSpec>, tool_choice: ToolChoice) -> InputEvent {
+    let output_rate = SampleRate::Hz24000;
+    InputEvent::PromptStart { prompt: prompt(), voice: "tiffany".into(), output_rate, tools, tool_choice }
+}
+
 /// Every event, beside the form AWS documents for it.
 #[test]
 fn each_event_has_its_documented_form() {
@@ -44,7 +49,7 @@ fn each_event_has_its_documented_form() {
             json!({"sessionStart": {"inferenceConfiguration": {}}}),
         ),
         (
-            InputEvent::PromptStart { prompt: prompt(), voice: "tiffany".into(), output_rate: SampleRate::Hz24000 },
+            prompt_start(Vec::new(), ToolChoice::Auto),
             json!({"promptStart": {
                 "promptName": "the-prompt",
                 "textOutputConfiguration": {"mediaType": "text/plain"},
@@ -173,5 +178,31 @@ proptest! {
         push_string(&mut json, &text);
         prop_assert_eq!(json.len(), json_string_bytes(&text));
         prop_assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
+    }
+}
+
+#[test]
+fn tools_are_declared_with_their_schema_as_a_string() {
+    let tool = |name: &str, schema: &str| ToolSpec {
+        name: name.into(),
+        description: format!("What \"{name}\" does."),
+        schema: schema.into(),
+    };
+    let tools = vec![tool("getWeather", r#"{"type":"object"}"#), tool("hangUp", "{}")];
+    let declared = json!([
+        {"toolSpec": {"name": "getWeather", "description": "What \"getWeather\" does.",
+            "inputSchema": {"json": r#"{"type":"object"}"#}}},
+        {"toolSpec": {"name": "hangUp", "description": "What \"hangUp\" does.", "inputSchema": {"json": "{}"}}},
+    ]);
+    for (choice, form) in [
+        (ToolChoice::Auto, None),
+        (ToolChoice::Any, Some(json!({"any": {}}))),
+        (ToolChoice::Tool("hangUp".into()), Some(json!({"tool": {"name": "hangUp"}}))),
+    ] {
+        let event = parsed(&prompt_start(tools.clone(), choice));
+        let start = &event["event"]["promptStart"];
+        assert_eq!(start["toolUseOutputConfiguration"], json!({"mediaType": "application/json"}));
+        assert_eq!(start["toolConfiguration"]["tools"], declared);
+        assert_eq!(start["toolConfiguration"].get("toolChoice"), form.as_ref());
     }
 }

@@ -3,7 +3,7 @@ mod order;
 use std::collections::HashMap;
 
 use super::*;
-use crate::protocol::{EndpointingSensitivity, Message, SampleRate};
+use crate::protocol::{EndpointingSensitivity, Message, SampleRate, ToolSpec};
 
 fn config() -> StreamConfig {
     StreamConfig {
@@ -15,12 +15,18 @@ fn config() -> StreamConfig {
         max_tokens: None,
         top_p: None,
         temperature: None,
+        tools: Vec::new(),
+        tool_choice: ToolChoice::Auto,
         history: Vec::new(),
     }
 }
 
 fn message(role: Role, text: &str) -> Message {
     Message { role, text: text.to_owned() }
+}
+
+fn tool(name: &str, schema: &str) -> ToolSpec {
+    ToolSpec { name: name.to_owned(), description: "Looks it up.".to_owned(), schema: schema.to_owned() }
 }
 
 fn machine(config: StreamConfig) -> OrderMachine {
@@ -73,6 +79,8 @@ fn a_life_in_order() {
         max_tokens: Some(1_024),
         top_p: Some(0.9),
         temperature: Some(0.7),
+        tools: vec![tool("lookUp", "{}")],
+        tool_choice: ToolChoice::Any,
         history: vec![message(Role::User, "Hi."), message(Role::Assistant, "Hello.")],
         ..config()
     });
@@ -101,7 +109,9 @@ fn a_life_in_order() {
             InputEvent::PromptStart {
                 prompt: prompt.clone(),
                 voice: "tiffany".to_owned(),
-                output_rate: SampleRate::Hz24000
+                output_rate: SampleRate::Hz24000,
+                tools: vec![tool("lookUp", "{}")],
+                tool_choice: ToolChoice::Any,
             },
             start_text(2, Role::System, false),
             text_input(2, "Be brief."),
@@ -171,6 +181,16 @@ fn a_configuration_the_service_would_refuse_is_not_sent() {
     ];
     for (history, rule) in histories {
         assert_eq!(refused(&mut machine(StreamConfig { history, ..config() }), Step::Open).rule, rule);
+    }
+    let tools = [
+        (vec![tool("", "{}")], ToolChoice::Auto, "a tool has a name"),
+        (vec![tool("a", "[]")], ToolChoice::Auto, "a tool's schema is a JSON object"),
+        (vec![tool("a", "{")], ToolChoice::Auto, "a tool's schema is a JSON object"),
+        (Vec::new(), ToolChoice::Any, "a tool can be demanded only where there are tools"),
+        (vec![tool("a", "{}")], ToolChoice::Tool("b".into()), "the tool demanded is not among the tools"),
+    ];
+    for (tools, tool_choice, rule) in tools {
+        assert_eq!(refused(&mut machine(StreamConfig { tools, tool_choice, ..config() }), Step::Open).rule, rule);
     }
 }
 

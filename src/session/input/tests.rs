@@ -6,7 +6,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{InputQueue, MAX_QUEUED_TEXTS, MAX_TEXT_BYTES, Taken};
+use super::{InputQueue, MAX_QUEUED_TEXTS, MAX_TEXT_BYTES, Taken, closed_error};
 use crate::{
     error::{Error, ErrorKind},
     protocol::SampleRate,
@@ -21,7 +21,7 @@ fn queue(capacity_ms: u64) -> InputQueue {
 
 fn audio(queue: &InputQueue) -> Vec<u8> {
     let mut all = Vec::new();
-    while let (Some(Taken::Audio(pcm)), _) = queue.pop() {
+    while let (Some(Taken::Audio(pcm)), _) = queue.pop(true) {
         all.extend_from_slice(&pcm);
     }
     all
@@ -70,13 +70,13 @@ fn long_chunks_leave_in_pieces_and_the_rest_stays_counted() {
     let lengths = [100, 100, 50].map(|ms| ms * MS);
     let mut seen = Vec::new();
     for (length, left) in lengths.into_iter().zip([150, 50, 0]) {
-        let (Some(Taken::Audio(piece)), _) = queue.pop() else { panic!("a piece is due") };
+        let (Some(Taken::Audio(piece)), _) = queue.pop(true) else { panic!("a piece is due") };
         assert_eq!(piece.len(), length);
         assert_eq!(queue.counts().queued_ms, left);
         seen.extend_from_slice(&piece);
     }
     assert_eq!(seen, pcm);
-    assert_eq!(queue.pop().0, None);
+    assert_eq!(queue.pop(true).0, None);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn text_keeps_its_place_among_audio() {
     queue.try_audio(&[1; 150 * MS]).unwrap();
     queue.push_text("between".into()).unwrap();
     queue.try_audio(&[2; 10 * MS]).unwrap();
-    let kinds: Vec<_> = std::iter::from_fn(|| queue.pop().0)
+    let kinds: Vec<_> = std::iter::from_fn(|| queue.pop(true).0)
         .map(|taken| match taken {
             Taken::Audio(pcm) => format!("{} x {}", pcm[0], pcm.len() / MS),
             Taken::Text(text) => text,
@@ -104,7 +104,7 @@ fn texts_are_bounded() {
     }
     let error = queue.push_text("x".into()).unwrap_err();
     assert_eq!((error.kind, error.retryable), (ErrorKind::Throttled, true));
-    queue.pop();
+    queue.pop(true);
     queue.push_text("x".into()).unwrap();
 }
 
@@ -125,7 +125,7 @@ fn room_is_told_once_and_at_the_low_water_mark() {
     let queue = queue(400);
     queue.try_audio(&[0; 400 * MS]).unwrap();
     assert!(!queue.want_room(MS));
-    let told: Vec<bool> = (0..4).map(|_| queue.pop().1).collect();
+    let told: Vec<bool> = (0..4).map(|_| queue.pop(true).1).collect();
     assert_eq!(told, [false, false, true, false], "100 of 400 ms are left after the third piece; then nobody waits");
     assert!(queue.want_room(MS), "room already there is told at once");
 }
@@ -134,17 +134,17 @@ fn room_is_told_once_and_at_the_low_water_mark() {
 fn a_large_chunk_is_not_told_of_room_it_does_not_fit_into() {
     let queue = queue(400);
     queue.try_audio(&[0; 150 * MS]).unwrap();
-    queue.pop();
+    queue.pop(true);
     assert_eq!(queue.has_room(400 * MS), Ok(false));
     assert!(!queue.want_room(400 * MS), "50 ms are left: below the mark, yet the chunk does not fit");
     assert!(!queue.want_room(MS), "a smaller wish does not cancel the larger");
-    assert!(queue.pop().1);
+    assert!(queue.pop(true).1);
     assert_eq!(queue.has_room(400 * MS), Ok(true));
 }
 
 #[test]
 fn the_end_answers_whoever_waits() {
-    for end in [(|queue: &InputQueue| queue.close()) as fn(&InputQueue) -> bool, |queue| {
+    for end in [(|queue: &InputQueue| queue.close(closed_error())) as fn(&InputQueue) -> bool, |queue| {
         queue.end(Some(Error::new(ErrorKind::StreamLost, "stream_lost", "Gone.")))
     }] {
         let queue = queue(100);
@@ -159,7 +159,7 @@ fn the_end_answers_whoever_waits() {
 fn closing_keeps_what_was_taken_and_ending_says_why() {
     let queue = queue(100);
     queue.try_audio(&[7; 10 * MS]).unwrap();
-    queue.close();
+    queue.close(closed_error());
     assert_eq!(queue.try_audio(&[7; MS]).unwrap_err().kind, ErrorKind::Closed);
     assert_eq!(queue.push_text("late".into()).unwrap_err().kind, ErrorKind::Closed);
     assert_eq!(audio(&queue), [7; 10 * MS]);
@@ -213,7 +213,7 @@ fn no_wake_up_is_lost() {
     let expected: usize = sizes.iter().map(|size| size * CHUNKS).sum();
     let mut counts = [0_usize; PRODUCERS as usize];
     while counts.iter().sum::<usize>() < expected {
-        let (taken, told) = queue.pop();
+        let (taken, told) = queue.pop(true);
         if told {
             ring();
         }
@@ -255,7 +255,7 @@ proptest! {
         let (mut expected, mut seen, mut muted) = (Vec::<u8>::new(), Vec::<u8>::new(), false);
         let (mut texts, mut queued) = (0_u8, 0);
         let mark = |number: u8| vec![255, number, 255];
-        let mut pop = |queued: &mut usize| match queue.pop().0 {
+        let mut pop = |queued: &mut usize| match queue.pop(true).0 {
             Some(Taken::Audio(pcm)) => { *queued -= pcm.len(); seen.extend_from_slice(&pcm); true }
             Some(Taken::Text(text)) => { seen.extend(mark(text.parse().unwrap())); true }
             None => false,

@@ -1,27 +1,7 @@
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-
-use super::{Host, MS, config, event_name, live, settle, unknown};
-use crate::{
-    conversation::{EventKind, Speaker},
-    transport::memory::{MemoryPeer, PeerInput},
-};
-
-/// The next audio event's PCM.
-async fn pcm(peer: &mut MemoryPeer) -> Vec<u8> {
-    match peer.next().await {
-        PeerInput::Event(json) => BASE64.decode(json["event"]["audioInput"]["content"].as_str().unwrap()).unwrap(),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn text_block(peer: &mut MemoryPeer) -> String {
-    assert_eq!(event_name(&peer.next().await), "contentStart TEXT");
-    let PeerInput::Event(text) = peer.next().await else { panic!("no text") };
-    assert_eq!(event_name(&peer.next().await), "contentEnd");
-    text["event"]["textInput"]["content"].as_str().unwrap().to_owned()
-}
+use super::{Host, MS, config, live, pcm, settle, text_block, unknown};
+use crate::conversation::{EventKind, Speaker};
 
 #[tokio::test(start_paused = true)]
 async fn audio_and_text_go_up_as_the_caller_gave_them() {

@@ -1,0 +1,135 @@
+//! What goes up, in which order and at which pace, and what comes down.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Actor, Closing};
+use crate::{
+    conversation::EventKind,
+    error::{Error, ErrorKind, Result},
+    protocol::decode,
+    session::{
+        RequestKind,
+        input::{Taken, silence},
+        pacer::SILENCE,
+        stream::Sent,
+    },
+};
+
+/// A prompt waits for a quiet moment, since text that falls into a reply cuts it short; but not for ever.
+const PROMPT_PATIENCE: Duration = Duration::from_secs(15);
+
+impl Actor {
+    /// Gives the stream the next piece once it has written the last. What waits stays in the caller's queue, where it
+    /// counts against its bound.
+    pub(super) fn fill_uplink(&mut self, now: Duration) -> Result<()> {
+        let prompt_due = self.prompt_due(now);
+        let Some(stream) = self.stream.as_mut().filter(|stream| stream.wants_input()) else { return Ok(()) };
+        if let Some(result) = self.shared.asides.pop_result() {
+            return stream.tool_result(result);
+        }
+        if prompt_due && let Some(prompt) = self.shared.asides.pop_prompt() {
+            self.prompt_since = None;
+            return stream.prompt(prompt, now);
+        }
+        // A close does not wait for speech to be spoken.
+        let audio = self.closing != Closing::Not || self.pacer.may_send(now);
+        let (taken, room) = self.shared.input.pop(audio);
+        self.shared.tell(room);
+        let length = |pcm: &Bytes| self.shared.input.length(pcm.len());
+        match (taken, self.closing) {
+            (Some(Taken::Audio(pcm)), _) => {
+                self.pacer.sent(length(&pcm), now);
+                stream.audio(pcm, now)
+            }
+            (Some(Taken::Text(text)), _) => stream.text(text, now),
+            (None, Closing::Not) => {
+                if self.opened && audio && self.pacer.silence_due(now) {
+                    self.pacer.filled(now);
+                    return stream.silence(silence(self.shared.input.bytes(SILENCE)), now);
+                }
+                Ok(())
+            }
+            (None, Closing::Flushing) => {
+                self.closing = Closing::Ending;
+                stream.close()
+            }
+            (None, Closing::Ending) => {
+                stream.end_input();
+                Ok(())
+            }
+        }
+    }
+
+    fn prompt_due(&mut self, now: Duration) -> bool {
+        if self.closing != Closing::Not || !self.shared.asides.prompt_waits() {
+            return false;
+        }
+        let since = *self.prompt_since.get_or_insert(now);
+        self.conversation.is_quiet(self.shared.at()) || since + PROMPT_PATIENCE <= now
+    }
+
+    /// When something may go up that may not yet. While the stream writes, its progress wakes the actor anyway.
+    pub(super) fn uplink_deadline(&self) -> Option<Duration> {
+        if !self.stream.as_ref()?.wants_input() {
+            return None;
+        }
+        let audio_waits = !self.shared.input.is_empty();
+        let paced = if self.opened || audio_waits { self.pacer.deadline(audio_waits) } else { None };
+        let prompt = self.prompt_since.map(|since| {
+            let quiet = self.shared.clock_time(self.conversation.played_until()).unwrap_or(since);
+            let patience = since + PROMPT_PATIENCE;
+            if quiet > self.shared.clock.now() { quiet.min(patience) } else { patience }
+        });
+        [paced, prompt].into_iter().flatten().min()
+    }
+
+    pub(super) fn on_sent(&mut self, sent: Sent, pcm_bytes: usize) {
+        if pcm_bytes > 0 {
+            self.conversation.on_audio_sent(self.shared.input.length(pcm_bytes));
+        }
+        let at = self.shared.at();
+        match sent {
+            Sent::Audio(bytes) => return self.shared.counters.sent(bytes),
+            Sent::Silence(bytes) => return self.shared.counters.filled(bytes),
+            Sent::Other => return,
+            Sent::Text(text) => self.conversation.on_typed(text, at, &mut self.batch),
+            Sent::Prompt(prompt) => {
+                let turn = self.conversation.on_prompted(prompt.text, at, &mut self.batch);
+                self.shared.lane.tell(RequestKind::Prompted { token: prompt.token, turn });
+            }
+            Sent::ToolResult { id, ok } => self.conversation.on_tool_result(id, ok, at, &mut self.batch),
+        }
+        self.publish();
+    }
+
+    /// An event we do not know survives as one; a chunk that is no event at all ends the session, since the SDK gives
+    /// its stream up over one layer further out and nobody could say what was lost.
+    pub(super) fn on_received(&mut self, json: &Bytes) -> Result<()> {
+        let event = decode(json).map_err(|error| {
+            Error::new(ErrorKind::Service, "bad_event", format!("The service sent an unreadable event: {error}."))
+                .with_request_id(self.request_id())
+        })?;
+        self.conversation.on_output(event, self.shared.at(), &mut self.batch);
+        self.publish();
+        Ok(())
+    }
+
+    pub(super) fn publish(&mut self) {
+        for event in &self.batch {
+            if let EventKind::ToolCall { id, name, arguments } = &event.kind {
+                self.shared.counters.tool_called();
+                self.shared.asides.called(id);
+                self.shared.lane.tell(RequestKind::Tool {
+                    id: id.clone(),
+                    name: name.clone(),
+                    arguments: arguments.clone(),
+                    turn: event.turn.unwrap_or_default(),
+                });
+            }
+        }
+        let needed = self.shared.output.push(&mut self.batch);
+        self.shared.tell(needed);
+    }
+}
