@@ -12,6 +12,7 @@
 """
 
 from novasonic._core import __version__
+from novasonic.catalog import Model, Voice, models, voices
 from novasonic.client import Connecting, NovaSonic
 from novasonic.config import NOVA_2_5_SONIC, NOVA_2_SONIC, Buffers, Credentials, Message, Timeouts
 from novasonic.events import (
@@ -45,10 +46,12 @@ from novasonic.exceptions import (
     TurnTimeout,
     ValidationError,
 )
+from novasonic.prices import LIST_PRICES, Prices
 from novasonic.session import Session, Stats
 from novasonic.transcript import TranscriptEntry, TranscriptView
 
 __all__ = [
+    "LIST_PRICES",
     "NOVA_2_5_SONIC",
     "NOVA_2_SONIC",
     "AccessDeniedError",
@@ -67,9 +70,11 @@ __all__ = [
     "InternalError",
     "Interrupted",
     "Message",
+    "Model",
     "NovaSonic",
     "NovaSonicError",
     "OperationTimeout",
+    "Prices",
     "ServiceError",
     "Session",
     "SessionClosedError",
@@ -88,5 +93,8 @@ __all__ = [
     "UnknownEvent",
     "Usage",
     "ValidationError",
+    "Voice",
     "__version__",
+    "models",
+    "voices",
 ]
