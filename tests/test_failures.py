@@ -113,6 +113,25 @@ class TestOpening:
             assert error.retryable is retryable
             assert error.code == fault.name
 
+    @pytest.mark.parametrize("region", ["sa-east-1", "us-west-1"])
+    async def test_a_model_that_the_region_does_not_have(self, region, monkeypatch):
+        monkeypatch.setenv("AWS_REGION", region)
+
+        def keys():
+            raise AssertionError("nobody may be asked")
+
+        for model in novasonic.models():
+            error = await self.failure(novasonic.NovaSonic(credentials=keys), model=model.id)
+            assert type(error) is novasonic.ConfigError
+            assert error.code == "model_region"
+            for named in (region, model.id, *model.regions):
+                assert named in str(error)
+
+    async def test_a_region_behind_an_endpoint_of_ones_own_is_not_checked(self, emulator):
+        async with client(emulator, region="sa-east-1").connect():
+            pass
+        assert emulator.streams[-1].region == "sa-east-1"
+
     async def test_plain_http_to_another_host(self):
         with pytest.raises(novasonic.ConfigError):
             novasonic.NovaSonic(endpoint_url="http://example.com")

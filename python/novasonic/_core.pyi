@@ -27,6 +27,7 @@ class Client:
         self,
         *,
         model: str,
+        regions: Sequence[str],
         system: str | None,
         voice: str,
         input_rate: int,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from novasonic import _core
 from novasonic._bridge import Bridge
 from novasonic._credentials import credentials_row
+from novasonic.catalog import regions_of
 from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Message, Timeouts
 from novasonic.exceptions import ConfigError
 from novasonic.session import Session
@@ -105,9 +106,9 @@ class NovaSonic:
         response headers, bounded by ``Timeouts.open``. Cancelling it closes the stream that opens meanwhile.
 
         Args:
-            model: Model id.
+            model: Model id, one of `novasonic.models` or any other.
             system: System prompt.
-            voice: Voice id.
+            voice: Voice id, one of `novasonic.voices` or any other; the service refuses what it does not know.
             input_rate: Rate of the user's audio: 8000, 16000 or 24000 Hz.
             output_rate: Rate of the assistant's audio: 8000, 16000 or 24000 Hz.
             turn_taking: How short a pause ends the user's turn: ``high`` (1.5 s), ``medium`` (1.75 s), ``low``
@@ -121,7 +122,8 @@ class NovaSonic:
 
         Raises:
             ConfigError: A setting is wrong: at once where it shows by itself, when the session is opened where it
-                takes files (region, profile, CA bundle).
+                takes files (region, profile, CA bundle). ``code="model_region"``: the model is known and not offered
+                in the region; no connection was made. An ``endpoint_url`` of your own is not checked.
             CredentialsError: No credentials, or the callable failed (its exception is the cause).
             AccessDeniedError: The service refused them.
             CertificateError: The service's certificate is not trusted.
@@ -151,6 +153,7 @@ class NovaSonic:
         timeouts = timeouts or Timeouts()
         settings = {
             "model": model,
+            "regions": regions_of(model),
             "system": system,
             "voice": voice,
             "input_rate": int(input_rate),

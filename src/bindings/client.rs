@@ -52,7 +52,7 @@ impl Client {
 
     /// Begins to open a session and returns at once.
     #[pyo3(signature = (
-        *, model, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, tools,
+        *, model, regions, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, tools,
         tool_choice, history, input_buffer, output_buffer, open_timeout, close_timeout, realtime, prices, limits
     ))]
     #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
@@ -60,6 +60,7 @@ impl Client {
         &self,
         py: Python<'_>,
         model: String,
+        regions: Vec<String>,
         system: Option<String>,
         voice: String,
         input_rate: u32,
@@ -83,6 +84,7 @@ impl Client {
         let config = || -> Result<SessionConfig, Error> {
             Ok(SessionConfig {
                 model_id: model,
+                regions,
                 stream: StreamConfig {
                     system,
                     voice,

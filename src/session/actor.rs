@@ -24,7 +24,7 @@ use super::{
 use crate::{
     conversation::{Conversation, EndReason, Event, Terms},
     error::{Error, ErrorKind, Result},
-    transport::Transport,
+    transport::{OpenRequest, Transport},
 };
 
 /// A reply that runs when a limit is reached may go on for so long: polite, but not for ever.
@@ -130,10 +130,13 @@ impl Actor {
         self.set_alarm(Alarm::Open, self.config.timeouts.open);
         self.stream = Some(Stream::open(
             transport,
-            self.config.model_id.clone(),
+            OpenRequest {
+                model_id: self.config.model_id.clone(),
+                regions: self.config.regions.clone(),
+                ask: Some(Arc::new(LaneCredentials(self.shared.lane.clone()))),
+                open_timeout: self.config.timeouts.open,
+            },
             self.config.stream.clone(),
-            Arc::new(LaneCredentials(self.shared.lane.clone())),
-            self.config.timeouts.open,
         )?);
         Ok(())
     }

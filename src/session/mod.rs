@@ -55,6 +55,8 @@ pub struct Timeouts {
 
 pub struct SessionConfig {
     pub model_id: String,
+    /// Where the model is offered; empty: not known.
+    pub regions: Vec<String>,
     pub stream: StreamConfig,
     pub buffers: Buffers,
     pub timeouts: Timeouts,

@@ -2,7 +2,7 @@
 //!
 //! A conversation outlives its streams, so whatever ends with a stream lives here, and a hand-over replaces one value.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use super::asides::{Prompt, ToolResult};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{InputEvent, OrderMachine, Step, StreamConfig, encode},
-    transport::{AskCredentials, BoxFuture, Downlink, OpenRequest, Transport},
+    transport::{BoxFuture, Downlink, OpenRequest, Transport},
 };
 
 /// A microphone sends every 20 to 250 ms. After a longer gap none is running, and the model answers no text on an audio
@@ -86,19 +86,13 @@ pub(super) enum Progress {
 
 impl Stream {
     /// Opens a stream whose opening events are ready to be sent, before any headers.
-    pub(super) fn open(
-        transport: &dyn Transport,
-        model_id: String,
-        config: StreamConfig,
-        ask: Arc<dyn AskCredentials>,
-        open_timeout: Duration,
-    ) -> Result<Self> {
+    pub(super) fn open(transport: &dyn Transport, request: OpenRequest, config: StreamConfig) -> Result<Self> {
         let mut machine = OrderMachine::new(config, Box::new(|| uuid::Uuid::new_v4().to_string()));
         let mut opening = Vec::new();
         machine.step(Step::Open, &mut opening).map_err(|illegal| {
             Error::new(ErrorKind::Config, "illegal_opening", format!("The conversation cannot be opened: {illegal}."))
         })?;
-        let parts = transport.open(OpenRequest { model_id, ask: Some(ask), open_timeout });
+        let parts = transport.open(request);
         let mut stream = Self {
             downlink: Receiving::Headers(parts.headers),
             uplink: Uplink::Open(parts.uplink),

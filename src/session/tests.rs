@@ -34,6 +34,7 @@ const CLOSE: Duration = Duration::from_secs(5);
 fn config() -> SessionConfig {
     SessionConfig {
         model_id: "amazon.nova-2-sonic-v1:0".into(),
+        regions: vec!["us-east-1".into()],
         stream: StreamConfig {
             system: Some("You are a storyteller.".into()),
             voice: "tiffany".into(),

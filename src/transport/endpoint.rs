@@ -53,6 +53,25 @@ impl Endpoint {
         let ca_bundle = config.ca_bundle.clone().or_else(|| ca_bundle_from(std::env::var_os("AWS_CA_BUNDLE")));
         Ok(Self { region, url, ca_bundle })
     }
+
+    /// Refuses a model that is not offered in this region; what the service says of it takes a round trip and names
+    /// neither. `regions` empty: nobody knows. Behind a URL of the caller's own, the region is only a signature's.
+    pub(super) fn check_model(&self, model_id: &str, regions: &[String]) -> Result<()> {
+        let region = self.region.as_ref();
+        if self.url.is_some() || regions.is_empty() || regions.iter().any(|offered| offered == region) {
+            return Ok(());
+        }
+        let offered = regions.join(", ");
+        Err(Error::new(
+            ErrorKind::Config,
+            "model_region",
+            format!("{model_id} is not offered in {region}, but in {offered}."),
+        )
+        .with_cure(
+            "Choose one of these as region, or in AWS_REGION or the AWS profile. Where AWS has added yours since this \
+             release, give its address as endpoint_url.",
+        ))
+    }
 }
 
 /// `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL` and their twins in the profile.

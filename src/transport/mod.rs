@@ -38,6 +38,8 @@ pub trait AskCredentials: Send + Sync {
 
 pub struct OpenRequest {
     pub model_id: String,
+    /// Where the model is offered; empty: not known, and not checked. A custom endpoint is not checked either.
+    pub regions: Vec<String>,
     /// Used when the client was configured with `CredentialSource::Ask`.
     pub ask: Option<Arc<dyn AskCredentials>>,
     /// Bound on the time to response headers.

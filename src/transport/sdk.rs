@@ -47,7 +47,13 @@ pub struct SdkTransport(Arc<Inner>);
 struct Inner {
     config: TransportConfig,
     settings: PoolSettings,
-    client: OnceCell<Client>,
+    built: OnceCell<Built>,
+}
+
+/// What the first stream has found out.
+struct Built {
+    client: Client,
+    endpoint: Endpoint,
 }
 
 impl SdkTransport {
@@ -61,7 +67,7 @@ impl SdkTransport {
         if let Some(url) = &config.endpoint_url {
             endpoint::check_url(url, config.allow_insecure)?;
         }
-        Ok(Self(Arc::new(Inner { config, settings, client: OnceCell::new() })))
+        Ok(Self(Arc::new(Inner { config, settings, built: OnceCell::new() })))
     }
 }
 
@@ -89,8 +95,9 @@ impl Inner {
     async fn open(&self, request: OpenRequest, events: mpsc::Receiver<Bytes>) -> Result<SdkDownlink> {
         let bound = Bound { length: request.open_timeout, deadline: Instant::now() + request.open_timeout };
         // Boxed: 23 kB that only the first stream needs.
-        let built = self.client.get_or_try_init(|| Box::pin(self.build()));
-        let client = bound.on("the configuration", built).await?;
+        let built = self.built.get_or_try_init(|| Box::pin(self.build()));
+        let Built { client, endpoint } = bound.on("the configuration", built).await?;
+        endpoint.check_model(&request.model_id, &request.regions)?;
         let call = client
             .invoke_model_with_bidirectional_stream()
             .model_id(request.model_id)
@@ -115,7 +122,7 @@ impl Inner {
     }
 
     /// Reads configuration, roots and profile, once.
-    async fn build(&self) -> Result<Client> {
+    async fn build(&self) -> Result<Built> {
         let endpoint = Endpoint::resolve(&self.config).await?;
         let tls = Arc::new(load_tls(endpoint.ca_bundle.clone()).await?);
         let connector = Connector::new(Arc::clone(&tls), self.settings.clone());
@@ -140,7 +147,7 @@ impl Inner {
         if let Some(url) = &endpoint.url {
             config = config.endpoint_url(url);
         }
-        Ok(Client::from_conf(config.build()))
+        Ok(Built { client: Client::from_conf(config.build()), endpoint })
     }
 }
 

@@ -78,6 +78,7 @@ impl Talk {
         let rung = bell.clone();
         let config = SessionConfig {
             model_id: MODEL.into(),
+            regions: Vec::new(),
             stream: StreamConfig {
                 system: Some("You are a parrot.".into()),
                 voice: "tiffany".into(),

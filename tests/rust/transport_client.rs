@@ -47,7 +47,7 @@ pub(crate) fn pooled(url: &str, settings: PoolSettings) -> SdkTransport {
 }
 
 pub(crate) fn request() -> OpenRequest {
-    OpenRequest { model_id: MODEL.to_owned(), ask: None, open_timeout: LONG }
+    OpenRequest { model_id: MODEL.to_owned(), regions: Vec::new(), ask: None, open_timeout: LONG }
 }
 
 pub(crate) fn open(transport: &SdkTransport) -> Opening {

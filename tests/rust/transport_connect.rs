@@ -216,6 +216,23 @@ async fn whatever_the_asked_one_raises_is_the_error() {
 }
 
 #[tokio::test]
+async fn a_model_out_of_its_regions_asks_for_no_keys() {
+    let keys = asked(|| Box::pin(async { Ok(temporary("secret")) }));
+    let transport = SdkTransport::new(TransportConfig {
+        credentials: CredentialSource::Ask,
+        endpoint_url: None,
+        region: Some("sa-east-1".to_owned()),
+        ..config("")
+    });
+    let regions = vec!["us-east-1".to_owned()];
+    let ask: Arc<dyn AskCredentials> = keys.clone();
+    let opening = transport.unwrap().open(OpenRequest { ask: Some(ask), regions, ..request() });
+    let error = opening.headers.await.err().unwrap();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Config, "model_region"));
+    assert_eq!(keys.times.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn waiting_for_keys_counts_in_the_bound() {
     let keys = asked(|| Box::pin(std::future::pending()));
     let bound = Duration::from_millis(100);

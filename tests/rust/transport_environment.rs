@@ -31,7 +31,8 @@ async fn probe() {
         allow_insecure: false,
     };
     let began = Instant::now();
-    let opening = SdkTransport::new(config).unwrap().open(OpenRequest { open_timeout: LONG / 2, ..request() });
+    let regions = std::env::var("PROBE_REGIONS").map_or_else(|_| Vec::new(), |regions| vec![regions]);
+    let opening = SdkTransport::new(config).unwrap().open(OpenRequest { regions, open_timeout: LONG / 2, ..request() });
     let outcome = opening.headers.await;
     let ms = began.elapsed().as_millis();
     let told = match outcome {
@@ -146,6 +147,31 @@ async fn a_missing_region_is_a_configuration_error() {
     let probed = run_probe(&[NO_METADATA, ("PROBE_KEYS", "1"), NOWHERE], "").await;
     assert_eq!((probed.kind.as_str(), probed.code.as_str()), ("Config", "region_missing"));
     assert!(probed.text.contains("AWS_REGION") && probed.ms < 1000, "{} ms: {}", probed.ms, probed.text);
+}
+
+#[tokio::test]
+async fn a_model_is_checked_against_the_region_that_was_found_before_anybody_is_asked() {
+    let metadata = SilentMetadata::start().await;
+    let offered = ("PROBE_REGIONS", "us-east-1");
+    let profile = "[default]\nregion = sa-east-1\n";
+    for (found, profile) in [(("AWS_REGION", "sa-east-1"), ""), (("AWS_PROFILE", "default"), profile)] {
+        let probed = run_probe(&[metadata.variable(), offered, found], profile).await;
+        assert_eq!((probed.kind.as_str(), probed.code.as_str()), ("Config", "model_region"), "{}", probed.text);
+        assert!(probed.text.contains("sa-east-1") && probed.text.contains("us-east-1"), "{}", probed.text);
+        assert!(!metadata.was_asked().await);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_of_ones_own_is_not_checked() {
+    let variables = [
+        ("PROBE_KEYS", "1"),
+        ("PROBE_REGIONS", "us-east-1"),
+        ("AWS_REGION", "sa-east-1"),
+        ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "PEER"),
+    ];
+    let signature = signed(&variables, "").await;
+    assert!(signature.contains("/sa-east-1/bedrock/"), "{signature}");
 }
 
 /// Runs the probe, which must reach this peer.

@@ -30,7 +30,7 @@ async fn a_call_is_asked_of_the_host_and_its_result_overtakes_audio() {
     let tool = RequestKind::Tool { id: "use-1".into(), name: "look".into(), arguments: "{\"at\":1}".into(), turn: 1 };
     assert_eq!(kinds(&host), [tool]);
     // Ten seconds wait, and the peer takes four events at a time.
-    host.session.try_send_audio(&[1; 10_000 * MS]).unwrap();
+    host.session.try_send_audio(&vec![1; 10_000 * MS]).unwrap();
     settle().await;
     host.session.send_tool_result("use-1".into(), r#"{"sun":true}"#.into(), true).unwrap();
     let mut audio = 0;

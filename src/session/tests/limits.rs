@@ -25,8 +25,8 @@ async fn closes(peer: &mut MemoryPeer) {
 #[tokio::test(start_paused = true)]
 async fn the_clock_ends_a_conversation() {
     for limits in [
-        Limits { length: Some(Duration::from_secs(60)), ..Limits::default() },
-        Limits { idle: Some(Duration::from_secs(60)), ..Limits::default() },
+        Limits { length: Some(Duration::from_mins(1)), ..Limits::default() },
+        Limits { idle: Some(Duration::from_mins(1)), ..Limits::default() },
     ] {
         let (mut host, mut peer) = live(limited(limits)).await;
         let begin = Instant::now();

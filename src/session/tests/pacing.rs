@@ -15,7 +15,7 @@ fn realtime() -> SessionConfig {
 async fn a_recording_sent_whole_goes_up_as_it_would_be_spoken() {
     let (host, mut peer) = live(realtime()).await;
     let begin = Instant::now();
-    host.session.try_send_audio(&[1; 5_000 * MS]).unwrap();
+    host.session.try_send_audio(&vec![1; 5_000 * MS]).unwrap();
     for piece in 0..50 {
         assert_eq!(pcm(&mut peer).await, [1; 100 * MS]);
         let spoken = Duration::from_millis(piece * 100);
@@ -63,7 +63,7 @@ async fn text_needs_no_silence_of_its_own_while_silence_runs() {
 #[tokio::test(start_paused = true)]
 async fn text_keeps_its_place_behind_paced_audio() {
     let (host, mut peer) = live(realtime()).await;
-    host.session.try_send_audio(&[1; 3_000 * MS]).unwrap();
+    host.session.try_send_audio(&vec![1; 3_000 * MS]).unwrap();
     host.session.send_text("Hello.".into()).unwrap();
     for _ in 0..30 {
         pcm(&mut peer).await;
@@ -74,7 +74,7 @@ async fn text_keeps_its_place_behind_paced_audio() {
 #[tokio::test(start_paused = true)]
 async fn a_close_does_not_wait_for_speech_to_be_spoken() {
     let (host, mut peer) = live(realtime()).await;
-    host.session.try_send_audio(&[1; 20_000 * MS]).unwrap();
+    host.session.try_send_audio(&vec![1; 20_000 * MS]).unwrap();
     settle().await;
     host.session.close();
     let begin = Instant::now();

@@ -11,8 +11,12 @@ use crate::{
 
 async fn open() -> (Opening, MemoryPeer) {
     let (transport, mut service) = pair(MemoryOptions { uplink_events: 1, downlink_events: 1 });
-    let opening =
-        transport.open(OpenRequest { model_id: "model".into(), ask: None, open_timeout: Duration::from_secs(1) });
+    let opening = transport.open(OpenRequest {
+        model_id: "model".into(),
+        regions: Vec::new(),
+        ask: None,
+        open_timeout: Duration::from_secs(1),
+    });
     (opening, service.accept().await.unwrap())
 }
 
