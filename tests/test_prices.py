@@ -1,15 +1,12 @@
 """Money: what a token costs, and what the table refuses."""
 
 import dataclasses
-import re
 from datetime import date
-from pathlib import Path
 
 import pytest
 
-from novasonic import LIST_PRICES, NOVA_2_5_SONIC, NOVA_2_SONIC, ConfigError, Prices, TokenCounts
-
-ROOT = Path(__file__).parents[1]
+from novasonic import LIST_PRICES, NOVA_2_5_SONIC, NOVA_2_SONIC, ConfigError, Prices, TokenCounts, Usage
+from novasonic.emulator import Emulator
 
 
 def test_a_million_of_each_costs_its_list_price():
@@ -58,9 +55,13 @@ def test_a_price_without_a_day_is_refused():
         Prices(as_of="2026-11", speech_in=0, text_in=0, speech_out=0, text_out=0)
 
 
-def test_the_core_counts_with_the_same_list():
-    source = (ROOT / "src/conversation/usage.rs").read_text()
-    constants = {name.lower(): float(usd) for name, usd in re.findall(r"const (\w+)_USD: f64 = ([\d.]+);", source)}
-    listed = dataclasses.asdict(Prices.of(NOVA_2_SONIC))
-    del listed["as_of"]
-    assert constants == listed
+async def test_the_core_counts_with_the_table_it_is_given():
+    prices = Prices(as_of=date(2026, 11, 24), speech_in=1_000, text_in=200, speech_out=30, text_out=4)
+    async with Emulator(speed=20) as emulator, emulator.client().connect(prices=prices) as session:
+        await session.send_text("Hello.")
+        async for event in session:
+            if isinstance(event, Usage) and event.total.speech_out:
+                break
+        assert event.usd == pytest.approx(prices.usd(event.total))
+        cost = session.cost()
+        assert (cost.tokens, cost.usd, cost.as_of) == (event.total, prices.usd(event.total), prices.as_of)

@@ -272,7 +272,7 @@ async def test_random_cancellations_lose_nothing():
 async def test_a_reader_that_stops_is_bounded_and_disturbs_nobody():
     async with Emulator(brain="echo") as emulator:
         client = emulator.client()
-        connecting = client.connect(buffers=Buffers(output=1.0), output_rate=16_000)
+        connecting = client.connect(buffers=Buffers(output=1.0), output_rate=16_000, realtime=False)
         async with connecting as stopped, client.connect() as other:
             async with asyncio.timeout(30):
                 for _ in range(1_000):

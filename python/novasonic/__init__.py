@@ -14,13 +14,16 @@
 from novasonic._core import __version__
 from novasonic.catalog import Model, Voice, models, voices
 from novasonic.client import Connecting, NovaSonic
-from novasonic.config import NOVA_2_5_SONIC, NOVA_2_SONIC, Buffers, Credentials, Message, Timeouts
+from novasonic.config import NOVA_2_5_SONIC, NOVA_2_SONIC, Buffers, Credentials, Limits, Message, Timeouts
 from novasonic.events import (
     AudioOutput,
     Event,
     Interrupted,
     SessionEnded,
+    Timings,
     TokenCounts,
+    ToolCall,
+    ToolFinished,
     Transcript,
     TurnEnded,
     TurnStarted,
@@ -47,14 +50,18 @@ from novasonic.exceptions import (
     ValidationError,
 )
 from novasonic.prices import LIST_PRICES, Prices
-from novasonic.session import Session, Stats
+from novasonic.session import Session
+from novasonic.stats import Cost, Stats
+from novasonic.tools import ApprovalRequest, Tool, ToolContext, ToolError, ToolLimits, tool
 from novasonic.transcript import TranscriptEntry, TranscriptView
+from novasonic.turns import Turn
 
 __all__ = [
     "LIST_PRICES",
     "NOVA_2_5_SONIC",
     "NOVA_2_SONIC",
     "AccessDeniedError",
+    "ApprovalRequest",
     "AudioFormatError",
     "AudioOutput",
     "Buffers",
@@ -63,12 +70,14 @@ __all__ = [
     "ConfigError",
     "ConnectError",
     "Connecting",
+    "Cost",
     "Credentials",
     "CredentialsError",
     "Event",
     "ForkError",
     "InternalError",
     "Interrupted",
+    "Limits",
     "Message",
     "Model",
     "NovaSonic",
@@ -83,10 +92,18 @@ __all__ = [
     "StreamLostError",
     "ThrottledError",
     "Timeouts",
+    "Timings",
     "TokenCounts",
+    "Tool",
+    "ToolCall",
+    "ToolContext",
+    "ToolError",
+    "ToolFinished",
+    "ToolLimits",
     "Transcript",
     "TranscriptEntry",
     "TranscriptView",
+    "Turn",
     "TurnEnded",
     "TurnStarted",
     "TurnTimeout",
@@ -96,5 +113,6 @@ __all__ = [
     "Voice",
     "__version__",
     "models",
+    "tool",
     "voices",
 ]

@@ -17,32 +17,22 @@ from asyncio import _get_running_loop
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from novasonic._credentials import ask, credentials_row
+from novasonic._rows import event_from_row
+from novasonic._serving import Server
 from novasonic._waiting import SendLine, TurnWaiters
 from novasonic.audio import SAMPLE_BYTES
-from novasonic.events import (
-    AudioOutput,
-    Event,
-    Interrupted,
-    SessionEnded,
-    TokenCounts,
-    Transcript,
-    TurnEnded,
-    TurnStarted,
-    UnknownEvent,
-    Usage,
-)
+from novasonic.events import AudioOutput, SessionEnded, TurnEnded, Usage
 from novasonic.exceptions import ConcurrencyError, SessionClosedError
-from novasonic.transcript import TranscriptLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from novasonic import _core
     from novasonic._credentials import CredentialsProvider
+    from novasonic._toolbox import Toolbox
+    from novasonic.events import Event
     from novasonic.exceptions import NovaSonicError
+    from novasonic.transcript import TurnRow
 
-__all__ = ["Bridge", "event_from_row"]
+__all__ = ["Bridge"]
 
 # One callback of the loop converts at most this many events, some 2 us each; as many may wait here for the reader.
 MAX_BATCH = 256
@@ -50,39 +40,17 @@ MAX_BATCH = 256
 # An orderly close is bounded in the core; only a core that hangs lets this much more time pass.
 CLOSE_MARGIN_SECONDS = 2.0
 
-# By the kinds of EVENT_FIELDS in src/bindings/event.rs.
-EVENT_CLASSES: tuple[Callable[..., Event], ...] = (
-    AudioOutput,
-    Transcript,
-    TurnStarted,
-    TurnEnded,
-    Interrupted,
-    Usage,
-    SessionEnded,
-    UnknownEvent,
-)
-_USAGE = EVENT_CLASSES.index(Usage)
-
-
-def event_from_row(row: tuple[Any, ...]) -> Event:
-    """Return the event for ``(kind, at, turn, raw_type, *fields)``."""
-    kind: int
-    kind, at, turn, raw_type, *fields = row
-    if kind == _USAGE:
-        delta, total, usd = fields
-        return Usage(TokenCounts(*delta), TokenCounts(*total), usd, at=at, turn=turn, raw_type=raw_type)
-    return EVENT_CLASSES[kind](*fields, at=at, turn=turn, raw_type=raw_type)
-
 
 class Bridge:
     """Joins one core session to the loop that opened it. Not for other threads, `abandon` excepted."""
 
-    def __init__(self, core: _core.Session, *, input_rate: int, provider: CredentialsProvider | None) -> None:
+    def __init__(
+        self, core: _core.Session, *, input_rate: int, provider: CredentialsProvider | None, toolbox: Toolbox
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.id = core.id
-        self.transcript = TranscriptLog()
+        self.usage: Usage | None = None
         self.ended: SessionEnded | None = None
-        self.provider_error: Exception | None = None
         self._input_rate = input_rate
         self._refused_chunks = 0
         self._refused_bytes = 0
@@ -91,8 +59,8 @@ class Bridge:
         self._fd = core.fd
         self._pid = os.getpid()
         self._thread = threading.get_ident()
-        self._provider = provider
         self._final_stats: dict[str, int] = {}
+        self._final_turns: list[TurnRow] = []
         self._queue: deque[Event | Exception] = deque()
         self._more_in_core = False
         self._interrupted_turn = 0
@@ -103,7 +71,7 @@ class Bridge:
         self._reader: asyncio.Future[None] | None = None
         self._senders = SendLine(self._take)
         self._turns = TurnWaiters()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.server = Server(core, self.loop, provider, toolbox)
         self.loop.add_reader(self._fd, self._pump)
 
     # The session's state, for the facade.
@@ -157,6 +125,16 @@ class Bridge:
         counters["refused_chunks"] += self._refused_chunks
         counters["refused_audio_ms"] += self._refused_bytes * 1000 // (SAMPLE_BYTES * self._input_rate)
         return counters
+
+    def turns(self) -> list[TurnRow]:
+        """Return what the core remembers of each turn."""
+        return self._core.turns() if self._core is not None else self._final_turns
+
+    def turn(self, number: int) -> TurnRow | None:
+        """Return what the core remembers of one turn; None where there was none."""
+        if self._core is not None:
+            return self._core.turn(number)
+        return next((row for row in self._final_turns if row[0] == number), None)
 
     # Reading.
 
@@ -226,6 +204,17 @@ class Bridge:
             raise self.closed_error()
         return self._core.send_audio_or_want_room(pcm)
 
+    async def prompt(self, text: str) -> int:
+        """Hand `text` to the core and wait for the turn that it begins."""
+        core = self.core()
+        return await self.server.prompts.begin(lambda token: core.prompt(token, text))
+
+    def played(self, turn: int, seconds: float) -> None:
+        """Tell how much of a turn was played. After the end nobody needs to know any more."""
+        self.check_owner()
+        if self._core is not None:
+            self._core.played(turn, seconds)
+
     def interrupt(self) -> None:
         """Stop the running turn, and drop its audio: what waits here and what is on its way."""
         self.core().interrupt()
@@ -242,13 +231,12 @@ class Bridge:
         room = MAX_BATCH if self._closing else max(0, MAX_BATCH - len(self._queue))
         rows, requests, self._more_in_core, interrupted = core.drain(room)
         for row in rows:
-            self._receive(event_from_row(row))
+            self._receive(event_from_row(row, self.server.toolbox.needs_approval))
         # The event itself may still wait in the core behind a full queue here; its effect does not.
         if interrupted is not None and interrupted > self._interrupted_turn:
             self._interrupted_turn = interrupted
             self._purge(interrupted)
-        for request_id, _kind in requests:
-            self.own(self._answer_credentials(request_id), f"novasonic-credentials-{request_id}")
+        self.server.serve(requests)
         self._senders.admit()
         self._wake_reader()
         if self._closing and self._more_in_core:
@@ -260,7 +248,8 @@ class Bridge:
             if isinstance(event, AudioOutput) and event.turn <= self._hushed_turn:
                 self._purged_audio_ms += _audio_ms(event)
                 return
-        self.transcript.add(event)
+        if isinstance(event, Usage):
+            self.usage = event
         self._queue.append(event)
         if isinstance(event, SessionEnded):
             self._finish(event)
@@ -279,30 +268,7 @@ class Bridge:
                 kept.append(item)
         self._queue = kept
 
-    # What the core asks for.
-
-    async def _answer_credentials(self, request_id: int) -> None:
-        try:
-            if self._provider is None:
-                raise RuntimeError("nobody can give credentials")  # noqa: TRY301 - answered like any failure
-            credentials = await ask(self._provider)
-        except Exception as error:
-            self.provider_error = error
-            if self._core is not None:
-                # The class only: the text may hold what must not be shown. The exception itself is the cause.
-                self._core.answer_failed(request_id, f"the credentials callable raised {type(error).__name__}")
-            return
-        if self._core is not None:
-            self._core.answer_credentials(request_id, *credentials_row(credentials))
-
-    # Tasks and the end.
-
-    def own(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Start a task that ends with the session."""
-        task = self.loop.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    # The end.
 
     def fail_reader(self, error: Exception) -> None:
         """Let the reader raise `error` after what it has yet to read."""
@@ -327,14 +293,7 @@ class Bridge:
                 self._core.abort()
                 self._receive(SessionEnded("closed", None, at=0.0, turn=None, raw_type="novasonic"))
                 self._wake_reader()
-        await self.reap()
-
-    async def reap(self) -> None:
-        """Wait for the session's own tasks, which its end has cancelled."""
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        if tasks:
-            await asyncio.wait(tasks)
+        await self.server.reap()
 
     def dispose(self) -> None:
         """Reset the stream and let go of everything, now."""
@@ -366,6 +325,7 @@ class Bridge:
         if self._core is None:
             return
         self._final_stats = self._core.stats()
+        self._final_turns = self._core.turns()
         if self.loop.is_closed():
             self._core = None
             return
@@ -375,8 +335,7 @@ class Bridge:
         self._end_seen.set()
         self._senders.admit()
         self._turns.fail(self.closed_error())
-        for task in self._tasks:
-            task.cancel()
+        self.server.end(self.closed_error())
 
 
 def second_reader_error() -> ConcurrencyError:

@@ -1,4 +1,4 @@
-"""Tasks that wait on a session: for room to send, for the end of a turn."""
+"""Tasks that wait on a session: for room to send, for a turn to begin, for the end of a turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SendLine", "TurnWaiters"]
+__all__ = ["PromptWaiters", "SendLine", "TurnWaiters"]
 
 
 class SendLine:
@@ -89,5 +89,39 @@ class TurnWaiters:
     def fail(self, error: Exception) -> None:
         """Tell all who still wait that their turn will not end."""
         for _turn, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+class PromptWaiters:
+    """Who waits for the turn that a prompt begins."""
+
+    __slots__ = ("_last_token", "_waiting")
+
+    def __init__(self) -> None:
+        self._last_token = 0
+        self._waiting: dict[int, asyncio.Future[int]] = {}
+
+    async def begin(self, send: Callable[[int], None]) -> int:
+        """Hand over a prompt under a new token and return its turn."""
+        self._last_token += 1
+        token = self._last_token
+        send(token)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting[token] = waiter
+        try:
+            return await waiter
+        finally:
+            del self._waiting[token]
+
+    def began(self, token: int, turn: int) -> None:
+        """Tell that the prompt of `token` began `turn`."""
+        waiter = self._waiting.get(token)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(turn)
+
+    def fail(self, error: Exception) -> None:
+        """Tell all who still wait that their prompt will not be sent."""
+        for waiter in self._waiting.values():
             if not waiter.done():
                 waiter.set_exception(error)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from novasonic import _core
 from novasonic._bridge import Bridge
 from novasonic._credentials import credentials_row
 from novasonic.catalog import regions_of
-from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Message, Timeouts
+from novasonic._settings import (
+    history_rows,
+    limits_row,
+    require_count,
+    require_rate,
+    require_share,
+    require_text,
+    require_turn_taking,
+    tool_choice_name,
+)
+from novasonic._toolbox import Toolbox
+from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Limits, Message, Timeouts
 from novasonic.exceptions import ConfigError
+from novasonic.prices import LIST_PRICES, Prices
 from novasonic.session import Session
+from novasonic.tools import ToolLimits
 
 if TYPE_CHECKING:
     import os
@@ -19,12 +33,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from novasonic._credentials import CredentialsProvider
+    from novasonic.tools import Tool
 
 __all__ = ["Connecting", "NovaSonic"]
-
-_RATES = (8_000, 16_000, 24_000)
-_TURN_TAKING = ("high", "medium", "low")
-
 
 class NovaSonic:
     """Opens conversations with Amazon Nova Sonic.
@@ -69,7 +80,7 @@ class NovaSonic:
                 )
             self._provider = credentials
         for name, value in (("region", region), ("profile", profile), ("endpoint_url", endpoint_url)):
-            _require_text(name, value, optional=True)
+            require_text(name, value, optional=True)
         self._core = _core.Client(
             region=region,
             profile=profile,
@@ -96,7 +107,14 @@ class NovaSonic:
         max_tokens: int | None = None,
         top_p: float | None = None,
         temperature: float | None = None,
+        tools: Iterable[Tool] = (),
+        tool_choice: Tool | str | None = None,
+        tool_limits: ToolLimits | None = None,
+        context: Any = None,
         history: Iterable[Message] = (),
+        limits: Limits | None = None,
+        prices: Prices | None = None,
+        realtime: bool = True,
         buffers: Buffers | None = None,
         timeouts: Timeouts | None = None,
     ) -> Connecting:
@@ -116,7 +134,16 @@ class NovaSonic:
             max_tokens: Bound on one reply; None: the service's default.
             top_p: Nucleus sampling, 0 to 1; None: the service's default.
             temperature: Randomness, 0 to 1; None: the service's default.
+            tools: What the model may call. The session runs them beside the conversation and answers each call once.
+            tool_choice: None: the model decides. ``"any"``: it must call some tool; a tool or its name: that one.
+            tool_limits: What tools may take of the session.
+            context: Given to tools as ``ToolContext.state``: who the conversation is with.
             history: An earlier conversation, which begins with a message of the user.
+            limits: What the conversation may take before it is ended.
+            prices: What tokens cost; None: the model's list price, of `NOVA_2_SONIC` where none is known.
+            realtime: Send the user's audio at the pace of speech, a recording sent whole over its own length, and
+                silence where no audio comes, so that the service hears pauses and never times out. False: as it
+                comes, nothing added.
             buffers: How much audio may wait.
             timeouts: Bounds on waiting.
 
@@ -135,22 +162,19 @@ class NovaSonic:
             StreamLostError: The stream broke while it opened.
             ForkError: The client was made before a fork.
         """
-        _require_text("model", model)
-        _require_text("voice", voice)
-        _require_text("system", system, optional=True)
-        _require_rate("input_rate", input_rate)
-        _require_rate("output_rate", output_rate)
-        if turn_taking is not None and turn_taking not in _TURN_TAKING:
-            raise ConfigError(
-                f"turn_taking is {turn_taking!r}.",
-                code="invalid_turn_taking",
-                cure='Use "high", "medium", "low" or None.',
-            )
-        _require_count("max_tokens", max_tokens)
-        _require_share("top_p", top_p)
-        _require_share("temperature", temperature)
+        require_text("model", model)
+        require_text("voice", voice)
+        require_text("system", system, optional=True)
+        require_rate("input_rate", input_rate)
+        require_rate("output_rate", output_rate)
+        require_turn_taking(turn_taking)
+        require_count("max_tokens", max_tokens)
+        require_share("top_p", top_p)
+        require_share("temperature", temperature)
         buffers = buffers or Buffers()
         timeouts = timeouts or Timeouts()
+        prices = prices or Prices.of(model) or LIST_PRICES[NOVA_2_SONIC]
+        setup = Setup(tuple(tools), tool_limits or ToolLimits(), context, prices)
         settings = {
             "model": model,
             "regions": regions_of(model),
@@ -162,24 +186,46 @@ class NovaSonic:
             "max_tokens": max_tokens,
             "top_p": top_p,
             "temperature": temperature,
-            "history": _history_rows(history),
+            "tools": setup.toolbox().specs,
+            "tool_choice": tool_choice_name(tool_choice),
+            "history": history_rows(history),
             "input_buffer": buffers.input,
             "output_buffer": buffers.output,
             "open_timeout": timeouts.open,
             "close_timeout": timeouts.close,
+            "realtime": bool(realtime),
+            "prices": (prices.speech_in, prices.text_in, prices.speech_out, prices.text_out),
+            "limits": limits_row(limits),
         }
-        return Connecting(self._core, self._provider, settings)
+        return Connecting(self._core, self._provider, settings, setup)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a session keeps on this side of the core."""
+
+    tools: tuple[Tool, ...]
+    tool_limits: ToolLimits
+    context: Any
+    prices: Prices
+
+    def toolbox(self, session_id: str = "") -> Toolbox:
+        """Make the tools of one session."""
+        return Toolbox(self.tools, self.tool_limits, context=self.context, session_id=session_id)
 
 
 class Connecting(AbstractAsyncContextManager[Session]):
     """A session to be opened: await it, or enter it."""
 
-    __slots__ = ("_client", "_provider", "_session", "_settings")
+    __slots__ = ("_client", "_provider", "_session", "_settings", "_setup")
 
-    def __init__(self, client: _core.Client, provider: CredentialsProvider | None, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, client: _core.Client, provider: CredentialsProvider | None, settings: dict[str, Any], setup: Setup
+    ) -> None:
         self._client = client
         self._provider = provider
         self._settings = settings
+        self._setup = setup
         self._session: Session | None = None
 
     def __await__(self) -> Generator[Any, None, Session]:
@@ -204,7 +250,9 @@ class Connecting(AbstractAsyncContextManager[Session]):
 
     async def _open(self) -> Session:
         core = self._client.open(**self._settings)
-        bridge = Bridge(core, input_rate=self._settings["input_rate"], provider=self._provider)
+        input_rate = self._settings["input_rate"]
+        toolbox = self._setup.toolbox(core.id)
+        bridge = Bridge(core, input_rate=input_rate, provider=self._provider, toolbox=toolbox)
         opened = False
         try:
             failure = await core.opened()
@@ -213,52 +261,12 @@ class Connecting(AbstractAsyncContextManager[Session]):
             if not opened:
                 # Cancelled too: the stream that opens meanwhile is reset.
                 bridge.dispose()
-                await bridge.reap()
+                await bridge.server.reap()
         if failure is not None:
-            raise failure from bridge.provider_error
-        return Session(bridge, input_rate=self._settings["input_rate"], close_timeout=self._settings["close_timeout"])
-
-
-def _require_text(name: str, value: object, *, optional: bool = False) -> None:
-    if value is None and optional:
-        return
-    if not isinstance(value, str) or not value.strip():
-        shown = type(value).__name__ if not isinstance(value, str) else "empty"
-        raise ConfigError(f"{name} must be a non-empty string; it is {shown}.", code=f"invalid_{name}")
-
-
-def _require_rate(name: str, hz: object) -> None:
-    if hz not in _RATES:
-        raise ConfigError(f"{name} is {hz!r}.", code="sample_rate", cure="The service takes 8000, 16000 and 24000 Hz.")
-
-
-def _require_count(name: str, value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**32:
-        raise ConfigError(f"{name} is {value!r}.", code=f"invalid_{name}", cure="Give a whole number above 0, or None.")
-
-
-def _require_share(name: str, value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ConfigError(f"{name} is {value!r}.", code=f"invalid_{name}", cure="Give a number from 0 to 1, or None.")
-
-
-def _history_rows(history: Iterable[Message]) -> list[tuple[str, str]]:
-    messages = list(history)
-    for message in messages:
-        if not isinstance(message, Message):
-            raise ConfigError(
-                f"history holds a {type(message).__name__}.",
-                code="invalid_history",
-                cure='Give novasonic.Message("user" or "assistant", text).',
-            )
-    if messages and messages[0].role != "user":
-        raise ConfigError(
-            "history begins with a message of the assistant, which the service refuses.",
-            code="invalid_history",
-            cure="Begin it with a message of the user.",
+            raise failure from bridge.server.provider_error
+        return Session(
+            bridge,
+            input_rate=input_rate,
+            close_timeout=self._settings["close_timeout"],
+            prices=self._setup.prices,
         )
-    return [(message.role, message.text) for message in messages]

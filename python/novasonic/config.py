@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import NoReturn
 
-__all__ = ["NOVA_2_5_SONIC", "NOVA_2_SONIC", "Buffers", "Credentials", "Message", "Timeouts"]
+__all__ = ["NOVA_2_5_SONIC", "NOVA_2_SONIC", "Buffers", "Credentials", "Limits", "Message", "Timeouts"]
 
 NOVA_2_SONIC: Final = "amazon.nova-2-sonic-v1:0"
 """Amazon Nova 2 Sonic."""
@@ -132,6 +132,41 @@ class Timeouts:
         _require_positive_seconds(self, ("open", "close"), "invalid_timeouts")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a conversation may take before it is ended, politely and with the reason ``limit``. None: no bound.
+
+    A reply that is being spoken when a limit is reached is let finish, for ten seconds at most.
+
+    Args:
+        seconds: Length of the conversation.
+        idle_seconds: Since anybody said, typed or was told anything; a tool at work is no idleness.
+        tokens: All tokens, both ways.
+        usd: Their price.
+
+    Raises:
+        ConfigError: ``code="invalid_limits"``: not a positive number.
+    """
+
+    seconds: float | None = None
+    idle_seconds: float | None = None
+    tokens: int | None = None
+    usd: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "idle_seconds"):
+            if getattr(self, name) is not None:
+                _require_positive_seconds(self, (name,), "invalid_limits")
+        if self.tokens is not None and (type(self.tokens) is not int or not 0 < self.tokens < 2**63):
+            raise ConfigError(
+                f"Limits.tokens is {self.tokens!r}.", code="invalid_limits", cure="Give a whole number above 0, or None."
+            )
+        if self.usd is not None and not (_is_number(self.usd) and self.usd > 0):
+            raise ConfigError(
+                f"Limits.usd is {self.usd!r}.", code="invalid_limits", cure="Give a number above 0, or None."
+            )
+
+
 # A day: anything above is a unit mistaken (milliseconds for seconds).
 _MAX_SECONDS = 86_400.0
 
@@ -139,10 +174,13 @@ _MAX_SECONDS = 86_400.0
 def _require_positive_seconds(settings: object, names: tuple[str, ...], code: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not isfinite(value) or not 0 < value <= _MAX_SECONDS:
+        if not _is_number(value) or not 0 < value <= _MAX_SECONDS:
             raise ConfigError(
                 f"{type(settings).__name__}.{name} is {value!r}.",
                 code=code,
                 cure="Give seconds: a number above 0 and at most 86400.",
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from novasonic.exceptions import NovaSonicError
 
 __all__ = [
@@ -16,7 +19,10 @@ __all__ = [
     "Event",
     "Interrupted",
     "SessionEnded",
+    "Timings",
     "TokenCounts",
+    "ToolCall",
+    "ToolFinished",
     "Transcript",
     "TurnEnded",
     "TurnStarted",
@@ -86,14 +92,41 @@ class TurnStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Timings:
+    """When what happened in a turn, in seconds since the conversation opened.
+
+    Attributes:
+        started: The turn began: the user's words were understood, a text was sent, or the assistant began.
+        user_ended: The user's last word: by the service's own word where it tells (``userSpeechEnd``), else when the
+            user's text came. None where the assistant began.
+        first_audio: The first piece of the answer came; None where none came.
+        ended: The turn was over; None while it runs.
+    """
+
+    started: float
+    user_ended: float | None
+    first_audio: float | None
+    ended: float | None
+
+    @property
+    def response_seconds(self) -> float | None:
+        """From the user's last word to the first sound of the answer; None where one of them is missing."""
+        if self.user_ended is None or self.first_audio is None:
+            return None
+        return self.first_audio - self.user_ended
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded(Event):
     """The turn is over: its audio is complete, or was cut short.
 
     Attributes:
         interrupted: Whether the user or the program spoke into it.
+        timings: When what happened.
     """
 
     interrupted: bool
+    timings: Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +138,38 @@ class Interrupted(Event):
     """
 
     source: Literal["model", "client"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall(Event):
+    """The model calls a tool. The session runs it, unless it is manual or waits for an approval.
+
+    Attributes:
+        id: The service's id of the call.
+        name: Name of the tool, as declared.
+        arguments: What the model wants it called with; empty where it wrote no JSON object (its result then says so).
+        needs_approval: Whether it waits for ``Session.approve``.
+    """
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = field(repr=False)
+    needs_approval: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished(Event):
+    """The one result of a call was sent to the model.
+
+    Attributes:
+        id: The service's id of the call.
+        ok: False: the result tells the model of an error, a refusal or a denial.
+        seconds: Since the call came.
+    """
+
+    id: str
+    ok: bool
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +189,7 @@ class Usage(Event):
     Attributes:
         delta: Since the last ``Usage``.
         total: Of the whole conversation.
-        usd: Of the whole conversation, at the list price of Nova 2 Sonic.
+        usd: Of the whole conversation, at the prices given to ``connect``, else at the model's list price.
     """
 
     delta: TokenCounts

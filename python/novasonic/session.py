@@ -5,56 +5,32 @@ from __future__ import annotations
 import asyncio
 import warnings
 import weakref
-from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from novasonic import _feed
 from novasonic._bridge import second_reader_error
 from novasonic.audio import pcm_bytes
+from novasonic.events import TokenCounts
 from novasonic.exceptions import AudioFormatError, ConcurrencyError, ConfigError, NovaSonicError, TurnTimeout
 
+from novasonic.stats import Cost, Stats
+from novasonic.transcript import view
+from novasonic.turns import collect
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from typing import Any
 
     from novasonic._bridge import Bridge
     from novasonic._feed import AudioSource
     from novasonic.audio import PcmLike
     from novasonic.events import Event
+    from novasonic.prices import Prices
     from novasonic.transcript import TranscriptView
+    from novasonic.turns import Turn
 
-__all__ = ["Session", "Stats"]
-
-
-# Twin of `Stats` in src/session/mod.rs; tests/test_twins.py compares the fields.
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """One snapshot of a session; all counts since the conversation opened.
-
-    Attributes:
-        queued_input_ms: The user's audio that waits to be sent.
-        queued_output_ms: The assistant's audio that nobody read yet.
-        sent_audio_ms: The user's audio on the wire, silence in its place included.
-        received_audio_ms: The assistant's audio received.
-        refused_chunks: Chunks for which ``try_send_audio`` returned False because the buffer was full.
-        refused_audio_ms: Their audio.
-        purged_audio_ms: The assistant's audio dropped by an interruption before anybody read it.
-        events: Events received.
-        wakeups: Wake-ups of the event loop.
-        unknown_events: Events that this version does not know.
-        streams_opened: Streams to the service.
-    """
-
-    queued_input_ms: int
-    queued_output_ms: int
-    sent_audio_ms: int
-    received_audio_ms: int
-    refused_chunks: int
-    refused_audio_ms: int
-    purged_audio_ms: int
-    events: int
-    wakeups: int
-    unknown_events: int
-    streams_opened: int
+__all__ = ["Session"]
 
 
 class Session:
@@ -65,12 +41,13 @@ class Session:
     raises what ended the session, or SessionClosedError.
     """
 
-    __slots__ = ("__weakref__", "_bridge", "_close_timeout", "_feeding", "_input_rate", "_iterator")
+    __slots__ = ("__weakref__", "_bridge", "_close_timeout", "_feeding", "_input_rate", "_iterator", "_prices")
 
-    def __init__(self, bridge: Bridge, *, input_rate: int, close_timeout: float) -> None:
+    def __init__(self, bridge: Bridge, *, input_rate: int, close_timeout: float, prices: Prices) -> None:
         self._bridge = bridge
         self._input_rate = input_rate
         self._close_timeout = close_timeout
+        self._prices = prices
         self._feeding: asyncio.Task[None] | None = None
         self._iterator: weakref.ref[_Events] | None = None
 
@@ -95,8 +72,11 @@ class Session:
 
     @property
     def transcript(self) -> TranscriptView:
-        """What both sides said so far: final sentences where they are known, else what is planned."""
-        return self._bridge.transcript.view()
+        """What both sides said so far: final sentences where they are known, else what is planned.
+
+        Of an answer that was interrupted it holds what was heard (`played`). It may be ahead of the events read.
+        """
+        return view(self._bridge.turns())
 
     @property
     def error(self) -> NovaSonicError | None:
@@ -106,6 +86,12 @@ class Session:
     def stats(self) -> Stats:
         """Return a snapshot of the counters; the last one once the session has ended."""
         return Stats(**self._bridge.stats())
+
+    def cost(self) -> Cost:
+        """Return what the conversation cost so far, by the service's own count of tokens."""
+        usage = self._bridge.usage
+        tokens = TokenCounts(0, 0, 0, 0) if usage is None else usage.total
+        return Cost(tokens, self._prices.usd(tokens), self._prices.as_of)
 
     async def send_audio(self, pcm: PcmLike) -> None:
         """Send audio of the user, waiting while the buffer is full.
@@ -150,11 +136,75 @@ class Session:
             TypeError: Not a string.
             NovaSonicError: The session has ended.
         """
-        if not isinstance(text, str):
-            raise TypeError(f"send_text() takes a str, not {type(text).__name__}; audio goes to send_audio()")
-        if not text.strip():
-            raise ConfigError("The text is empty.", code="empty_text", cure="Send at least one word.")
-        self._bridge.core().send_text(text)
+        self._bridge.core().send_text(_spoken_text("send_text", text))
+
+    async def prompt(self, text: str) -> int:
+        """Have the assistant speak first: send `text` for it to answer, in a quiet moment.
+
+        The text is no part of the transcript. While a turn runs or its answer is still being heard, it waits, 15 s at
+        most, since the service cuts a reply short when text falls into it. Cancelling stops waiting only: the text
+        may still be sent.
+
+        Args:
+            text: What to do, in words the model answers: "Greet the caller." It is answered, not spoken.
+
+        Returns:
+            The number of the turn that it began, for `turn_ended`.
+
+        Raises:
+            ConfigError: ``code="empty_text"``: nothing but white space.
+            TypeError: Not a string.
+            NovaSonicError: The session has ended, or 16 prompts wait already.
+        """
+        return await self._bridge.prompt(_spoken_text("prompt", text))
+
+    def played(self, turn: int, seconds: float) -> None:
+        """Tell how much of a turn's audio was really heard, so that the history keeps that much of an interrupted one.
+
+        Args:
+            turn: Number of the turn.
+            seconds: Cumulative within the turn; a smaller figure than before changes nothing.
+
+        Raises:
+            ConfigError: ``code="invalid_played"``: not a turn's number, or not a number of seconds from 0.
+        """
+        number = type(turn) is int and 0 < turn < 2**32
+        if not number or not isinstance(seconds, (int, float)) or not isfinite(seconds) or seconds < 0:
+            raise ConfigError(
+                f"played() was told turn {turn!r} and {seconds!r} s.",
+                code="invalid_played",
+                cure="Give the number of a turn and seconds from 0.",
+            )
+        self._bridge.played(turn, float(seconds))
+
+    def approve(self, call_id: str, approve: bool) -> None:  # noqa: FBT001 - a yes or no is what it takes
+        """Let a tool call run that waits for it (``ToolCall.needs_approval``), or deny it.
+
+        Args:
+            call_id: ``ToolCall.id``.
+            approve: Whether it may run.
+
+        Raises:
+            ConfigError: ``code="unknown_approval"``: no such call waits (any more).
+        """
+        self._bridge.check_owner()
+        self._bridge.server.toolbox.approve(call_id, approve)
+
+    def send_tool_result(self, call_id: str, result: Any, *, ok: bool = True) -> None:
+        """Answer a call of a manual tool, once.
+
+        Args:
+            call_id: ``ToolCall.id``.
+            result: What JSON can hold. A dict goes as it is, anything else as ``{"result": ...}``.
+            ok: Whether it is a result or tells of an error; for ``ToolFinished``, the model reads `result` only.
+
+        Raises:
+            ConfigError: ``code="invalid_tool_result"``: JSON cannot hold `result`, or ``ToolLimits.result_bytes`` cannot.
+            ValidationError: ``code="unknown_tool_call"``: no such call waits (any more).
+            NovaSonicError: The session has ended.
+        """
+        core = self._bridge.core()
+        core.send_tool_result(call_id, self._bridge.server.toolbox.encode(result), ok)
 
     async def turn_ended(self, turn: int, timeout: float = 20.0) -> None:  # noqa: ASYNC109 - the bound names the turn
         """Wait until another task, which reads this session, has taken ``TurnEnded`` of `turn` or a later turn.
@@ -224,7 +274,7 @@ class Session:
                 cure="Await or cancel the task of the first feed(); two sources cannot share one microphone.",
             )
         work = _run_feed(bridge, source, rate=self._input_rate, realtime=realtime)
-        self._feeding = bridge.own(work, f"novasonic-feed-{self.id}")
+        self._feeding = bridge.server.own(work, f"novasonic-feed-{self.id}")
         self._feeding.add_done_callback(_retrieve)
         return self._feeding
 
@@ -242,6 +292,22 @@ class Session:
         events = _Events(self)
         self._iterator = weakref.ref(events)
         return events
+
+    def turns(self, *, settle: float = 10.0) -> AsyncGenerator[Turn, None]:
+        """Iterate over the same stream as whole turns.
+
+        A turn comes once its answer is complete and its final texts are in: late by as much as the service is late
+        with those, `settle` seconds at most. It is the session's one reader, as ``async for event in session`` is;
+        cancelling a step is safe for events, but turns half gathered are lost with the generator.
+
+        Args:
+            settle: How long to wait for final texts after a turn's end, in seconds.
+
+        Raises:
+            ConcurrencyError: ``code="second_reader"``: somebody else holds an iterator of this session.
+            NovaSonicError: While iterating, after the last turn: what ended the session.
+        """
+        return collect(aiter(self), self._bridge.turn, settle)
 
     async def aclose(self) -> None:
         """Close the session: in order where the service answers, by reset after ``Timeouts.close``.
@@ -265,6 +331,14 @@ class _Events:
 
     async def __anext__(self) -> Event:
         return await self._session._bridge.next_event()  # noqa: SLF001 - two halves of one thing
+
+
+def _spoken_text(method: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{method}() takes a str, not {type(text).__name__}; audio goes to send_audio()")
+    if not text.strip():
+        raise ConfigError("The text is empty.", code="empty_text", cure="Send at least one word.")
+    return text
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

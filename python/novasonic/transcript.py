@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-from novasonic.events import AudioOutput, Interrupted, Transcript, TurnEnded
+from novasonic.events import Timings
 
 if TYPE_CHECKING:
-    from novasonic.events import Event
+    from collections.abc import Iterable
 
 __all__ = ["TranscriptEntry", "TranscriptView"]
 
 Role = Literal["user", "assistant"]
+
+# (number, prompted, interrupted, user final, assistant final, user, planned, heard, timings): `TurnRow` in
+# src/bindings/session.rs.
+TurnRow: TypeAlias = tuple[
+    int, bool, bool, bool, bool, str, str, str, tuple[float, float | None, float | None, float | None]
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +30,17 @@ class TranscriptEntry:
     Attributes:
         turn: Number of the turn.
         role: Who said it.
-        text: All of its sentences.
+        text: All of its sentences; of an interrupted answer what was heard of it: as far as ``Session.played`` tells,
+            else as far as the service says that it spoke, else in proportion to the time that passed.
+        planned: What the assistant meant to say; the user's text for the user.
         final: Whether every sentence is final; until then the rest is what the assistant plans to say.
-        interrupted: Whether the turn was interrupted; the text then ends where the voice did.
+        interrupted: Whether the turn was interrupted.
     """
 
     turn: int
     role: Role
     text: str = field(repr=False)
+    planned: str = field(repr=False)
     final: bool
     interrupted: bool
 
@@ -41,10 +51,11 @@ class TranscriptView(Sequence[TranscriptEntry]):
     ``str()`` gives one line for each entry (``user: ...``, ``assistant: ...``); the repr shows no text.
     """
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "_timings")
 
-    def __init__(self, entries: tuple[TranscriptEntry, ...]) -> None:
+    def __init__(self, entries: tuple[TranscriptEntry, ...], timings: dict[int, Timings] | None = None) -> None:
         self._entries = entries
+        self._timings = timings or {}
 
     @overload
     def __getitem__(self, index: int) -> TranscriptEntry: ...
@@ -68,85 +79,45 @@ class TranscriptView(Sequence[TranscriptEntry]):
     def __repr__(self) -> str:
         return f"<TranscriptView: {len(self._entries)} entries>"
 
+    def json(self) -> str:
+        """Return the conversation as JSON: an array of turns, times in seconds since it opened.
 
-@dataclass(slots=True)
-class _Sentence:
-    text: str
-    final: bool
-    voiced: bool = False
-
-
-class TranscriptLog:
-    """Gathers sentences from events and renders them on demand."""
-
-    __slots__ = ("_interrupted", "_latest_plan", "_sentences", "_view")
-
-    def __init__(self) -> None:
-        self._sentences: dict[tuple[int, Role], dict[int, _Sentence]] = {}
-        self._interrupted: set[int] = set()
-        # The planned sentence of a turn that its next audio voices.
-        self._latest_plan: dict[int, _Sentence] = {}
-        self._view: TranscriptView | None = None
-
-    def add(self, event: Event) -> None:
-        """Take what `event` says about the conversation."""
-        turn = event.turn
-        if turn is None:
-            return
-        if isinstance(event, AudioOutput):
-            plan = self._latest_plan.get(turn)
-            if plan is not None:
-                plan.voiced = True
-        elif isinstance(event, Transcript):
-            self._add_sentence(turn, event)
-        elif isinstance(event, Interrupted) or (isinstance(event, TurnEnded) and event.interrupted):
-            self._interrupted.add(turn)
-            self._view = None
-        if isinstance(event, TurnEnded):
-            self._latest_plan.pop(turn, None)
-
-    def _add_sentence(self, turn: int, event: Transcript) -> None:
-        sentences = self._sentences.setdefault((turn, event.role), {})
-        known = sentences.get(event.segment)
-        if known is None:
-            known = sentences[event.segment] = _Sentence(event.text, event.final)
-            if event.role == "assistant" and not event.final:
-                self._latest_plan[turn] = known
-        elif event.final or not known.final:
-            known.text, known.final = event.text, event.final
-        self._view = None
-
-    def view(self) -> TranscriptView:
-        """Return the conversation as it is now."""
-        if self._view is None:
-            # The user speaks first in every turn.
-            order = sorted(self._sentences, key=lambda key: (key[0], key[1] == "assistant"))
-            entries = (self._entry(turn, role) for turn, role in order)
-            self._view = TranscriptView(tuple(entry for entry in entries if entry.text))
-        return self._view
-
-    def _entry(self, turn: int, role: Role) -> TranscriptEntry:
-        interrupted = turn in self._interrupted
-        numbered = sorted(self._sentences[turn, role].items())
-        if interrupted and role == "assistant":
-            numbered = _spoken(numbered)
-        sentences = [sentence for _segment, sentence in numbered]
-        return TranscriptEntry(
-            turn,
-            role,
-            " ".join(text for sentence in sentences if (text := sentence.text.strip())),
-            final=all(sentence.final for sentence in sentences),
-            interrupted=interrupted,
-        )
+        Each turn has ``turn``, ``user`` and ``assistant`` (null where that side said nothing), ``planned``,
+        ``interrupted``, ``final`` and ``timings``.
+        """
+        turns: dict[int, dict[str, Any]] = {}
+        for entry in self._entries:
+            turn = turns.setdefault(
+                entry.turn,
+                {
+                    "turn": entry.turn,
+                    "user": None,
+                    "assistant": None,
+                    "planned": None,
+                    "interrupted": entry.interrupted,
+                    "final": True,
+                    "timings": None,
+                },
+            )
+            turn[entry.role] = entry.text
+            turn["final"] = turn["final"] and entry.final
+            if entry.role == "assistant":
+                turn["planned"] = entry.planned
+            if (timings := self._timings.get(entry.turn)) is not None:
+                turn["timings"] = {name: getattr(timings, name) for name in Timings.__slots__} | {
+                    "response_seconds": timings.response_seconds
+                }
+        return json.dumps(list(turns.values()), ensure_ascii=False)
 
 
-def _spoken(numbered: list[tuple[int, _Sentence]]) -> list[tuple[int, _Sentence]]:
-    """Return the sentences of a cut turn that were spoken.
-
-    Final texts end where the voice did, so nothing planned after the last of them was said. They may never come
-    (protocol reference, section 2.4); then a sentence counts if any audio of it came.
-    """
-    last_final = max((segment for segment, sentence in numbered if sentence.final), default=None)
-    if last_final is not None:
-        return [(segment, sentence) for segment, sentence in numbered if segment <= last_final]
-    return [(segment, sentence) for segment, sentence in numbered if sentence.voiced]
+def view(rows: Iterable[TurnRow]) -> TranscriptView:
+    """Return the conversation that the core remembers."""
+    entries = []
+    timings = {}
+    for number, _prompted, interrupted, user_final, assistant_final, user, planned, heard, times in rows:
+        timings[number] = Timings(*times)
+        if user:
+            entries.append(TranscriptEntry(number, "user", user, user, user_final, interrupted))
+        if heard or planned:
+            entries.append(TranscriptEntry(number, "assistant", heard, planned, assistant_final, interrupted))
+    return TranscriptView(tuple(entries), timings)

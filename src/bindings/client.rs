@@ -70,7 +70,7 @@ impl Client {
         top_p: Option<f64>,
         temperature: Option<f64>,
         tools: Vec<(String, String, String)>,
-        tool_choice: Option<String>,
+        tool_choice: Option<&str>,
         history: Vec<(String, String)>,
         input_buffer: f64,
         output_buffer: f64,
@@ -98,7 +98,7 @@ impl Client {
                         .into_iter()
                         .map(|(name, description, schema)| ToolSpec { name, description, schema })
                         .collect(),
-                    tool_choice: match tool_choice.as_deref() {
+                    tool_choice: match tool_choice {
                         None => ToolChoice::Auto,
                         Some("any") => ToolChoice::Any,
                         Some(name) => ToolChoice::Tool(name.to_owned()),

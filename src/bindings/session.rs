@@ -37,8 +37,9 @@ struct Live {
 /// `(id, kind, payload)`.
 type RequestRow<'py> = (u64, &'static str, Bound<'py, PyAny>);
 type Drained<'py> = (Bound<'py, PyList>, Vec<RequestRow<'py>>, bool, Option<u32>);
-/// `(number, prompted, interrupted, final, user, planned, heard, timings)`.
-type TurnRow = (u32, bool, bool, bool, String, String, String, event::Times);
+/// `(number, prompted, interrupted, user final, assistant final, user, planned, heard, timings)`; twin of `TurnRow` in
+/// `novasonic/transcript.py`.
+type TurnRow = (u32, bool, bool, bool, bool, String, String, String, event::Times);
 
 impl Session {
     pub(super) fn spawn(py: Python<'_>, transport: Arc<dyn Transport>, config: SessionConfig) -> PyResult<Self> {
@@ -223,7 +224,8 @@ fn turn_row(turn: &TurnRecord) -> TurnRow {
         turn.number,
         turn.prompted,
         turn.interrupted,
-        turn.is_final(),
+        turn.user_is_final(),
+        turn.assistant_is_final(),
         turn.user_text(),
         turn.planned_text(),
         turn.heard_text(),

@@ -128,9 +128,15 @@ impl TurnRecord {
         join(self.assistant.iter().filter_map(|line| line.planned.as_deref().or(line.said.as_deref())))
     }
 
-    /// Whether nothing of either side is still to be replaced by its FINAL.
-    pub fn is_final(&self) -> bool {
-        self.interrupted || self.user.iter().chain(&self.assistant).all(|line| line.said.is_some())
+    /// Whether all that the user said is final.
+    pub fn user_is_final(&self) -> bool {
+        self.user.iter().all(|line| line.said.is_some())
+    }
+
+    /// Whether nothing of the answer is still to be replaced by its FINAL. What an interrupted one still owes never
+    /// comes.
+    pub fn assistant_is_final(&self) -> bool {
+        self.interrupted || self.assistant.iter().all(|line| line.said.is_some())
     }
 
     /// What the user heard of the assistant: of a turn that was cut, as far as playback got, in whole words in

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from novasonic._bridge import EVENT_CLASSES
+from novasonic._rows import EVENT_CLASSES
 from novasonic.events import AudioOutput, Interrupted, SessionEnded, TurnEnded, TurnStarted
 
 
@@ -50,7 +50,7 @@ class HandCore:
         self.emit(SessionEnded, reason, error, turn=None)
 
     def ask(self, request_id):
-        self._requests.append((request_id, "credentials"))
+        self._requests.append((request_id, "credentials", None))
         self.wake()
 
     def wake(self):
@@ -103,10 +103,16 @@ class HandCore:
     def answer_failed(self, request_id, reason):
         self.answers.put_nowait((request_id, reason))
 
+    def turns(self):
+        return []
+
+    def turn(self, number):
+        return None
+
     def stats(self):
         names = (
-            "queued_input_ms queued_output_ms sent_audio_ms received_audio_ms refused_chunks refused_audio_ms "
-            "purged_audio_ms events wakeups unknown_events streams_opened"
+            "queued_input_ms queued_output_ms sent_audio_ms filled_silence_ms received_audio_ms refused_chunks "
+            "refused_audio_ms purged_audio_ms events wakeups unknown_events tool_calls streams_opened"
         )
         return dict.fromkeys(names.split(), 0)
 
@@ -123,6 +129,6 @@ def turn():
     def emit(core, number, pieces=3):
         core.emit(TurnStarted, turn=number)
         core.audio(number, pieces)
-        core.emit(TurnEnded, False, turn=number)
+        core.emit(TurnEnded, False, (0.0, None, None, 1.0), turn=number)
 
     return emit

@@ -5,14 +5,9 @@ import os
 import threading
 
 import pytest
+from bridgesupport import open_session
 
 from novasonic import Credentials, SessionEnded
-from novasonic._bridge import Bridge
-from novasonic.session import Session
-
-
-def open_session(core, provider=None):
-    return Session(Bridge(core, input_rate=16_000, provider=provider), input_rate=16_000, close_timeout=0.1)
 
 
 async def test_closing_is_idempotent_and_ends_the_reader(core):
@@ -90,7 +85,7 @@ def test_a_session_collected_after_its_loop_warns(core):
 
 class TestCredentials:
     async def answer(self, core, provider):
-        session = open_session(core, provider)
+        session = open_session(core, provider=provider)
         core.ask(7)
         answer = await asyncio.wait_for(core.answers.get(), 2)
         core.end()

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+from bridgesupport import open_session
 
 from novasonic import (
     AudioOutput,
@@ -16,13 +17,12 @@ from novasonic import (
     TurnStarted,
     TurnTimeout,
 )
-from novasonic._bridge import MAX_BATCH, Bridge
-from novasonic.session import Session
+from novasonic._bridge import MAX_BATCH
 
 
 @pytest.fixture
 async def session(core):
-    session = Session(Bridge(core, input_rate=16_000, provider=None), input_rate=16_000, close_timeout=0.2)
+    session = open_session(core)
     yield session
     core.end()
     await session.aclose()

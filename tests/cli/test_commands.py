@@ -83,6 +83,8 @@ def test_a_recording_is_understood_and_answered_aloud(start, tmp_path):
     emulator.send_signal(signal.SIGTERM)
     events = [json.loads(line) for line in emulator.communicate(timeout=10)[0].splitlines()]
     assert emulator.returncode == 0
+    # A process that exits may well reset its idle connection, which is noticed and no fault of a stream.
+    events = [event for event in events if event["event"] != "notice"]
     assert [(event["event"], event["stream"]) for event in events] == [("opened", 1), ("ended", 1)]
     assert events[1]["reason"] == "clean"
     assert events[1]["output_audio_bytes"] == 2 * len(samples)

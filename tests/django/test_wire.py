@@ -129,7 +129,10 @@ AT = {"at": 1.5, "raw_type": "textOutput"}
             {"type": "transcript", "role": "assistant", "text": "Once", "final": False, "turn": 2, "segment": 1},
         ),
         (events.TurnStarted(**AT, turn=2), {"type": "turn_started", "turn": 2}),
-        (events.TurnEnded(**AT, turn=2, interrupted=True), {"type": "turn_ended", "turn": 2, "interrupted": True}),
+        (
+            events.TurnEnded(**AT, turn=2, interrupted=True, timings=events.Timings(0.0, 1.0, 1.25, 2.0)),
+            {"type": "turn_ended", "turn": 2, "interrupted": True, "responseMs": 250},
+        ),
         (
             events.Usage(
                 **AT, turn=2, delta=events.TokenCounts(1, 0, 2, 0), total=events.TokenCounts(9, 8, 7, 6), usd=0.5

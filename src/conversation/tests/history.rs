@@ -20,13 +20,13 @@ fn told() -> Tape {
 fn a_whole_turn_is_heard_whole() {
     let tape = told().hears([audio_end("a2", END)]);
     assert_eq!(tape.record(1).user_text(), "Talk.");
-    assert!(!tape.record(1).is_final());
+    assert!(tape.record(1).user_is_final() && !tape.record(1).assistant_is_final());
     let tape = tape.heard(1, "One two three four. Five six seven eight.");
     let tape = tape
         .hears(said("f1", "One two, three four.", PARTIAL))
         .hears(said("f2", "Five six seven eight.", END))
         .heard(1, "One two, three four. Five six seven eight.");
-    assert!(tape.record(1).is_final());
+    assert!(tape.record(1).assistant_is_final());
     assert_eq!(tape.record(1).planned_text(), "One two three four. Five six seven eight.");
 }
 

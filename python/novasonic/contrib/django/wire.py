@@ -293,7 +293,14 @@ def from_event(event: events.Event) -> dict[str, Any] | None:
         case events.TurnStarted():
             return {"type": "turn_started", "turn": event.turn}
         case events.TurnEnded():
-            return {"type": "turn_ended", "turn": event.turn, "interrupted": event.interrupted}
+            seconds = event.timings.response_seconds
+            response_ms = None if seconds is None else round(seconds * 1000)
+            return {
+                "type": "turn_ended",
+                "turn": event.turn,
+                "interrupted": event.interrupted,
+                "responseMs": response_ms,
+            }
         case events.Interrupted():
             return {"type": "interrupted", "turn": event.turn, "source": event.source}
         case events.Usage():

@@ -1,0 +1,87 @@
+"""Checks of what `NovaSonic.connect` is given, and the rows that the core takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from novasonic.config import Limits, Message
+from novasonic.exceptions import ConfigError
+from novasonic.tools import Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_RATES = (8_000, 16_000, 24_000)
+_TURN_TAKING = ("high", "medium", "low")
+
+
+def require_text(name: str, value: object, *, optional: bool = False) -> None:
+    if value is None and optional:
+        return
+    if not isinstance(value, str) or not value.strip():
+        shown = type(value).__name__ if not isinstance(value, str) else "empty"
+        raise ConfigError(f"{name} must be a non-empty string; it is {shown}.", code=f"invalid_{name}")
+
+
+def require_rate(name: str, hz: object) -> None:
+    if hz not in _RATES:
+        raise ConfigError(f"{name} is {hz!r}.", code="sample_rate", cure="The service takes 8000, 16000 and 24000 Hz.")
+
+
+def require_count(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**32:
+        raise ConfigError(f"{name} is {value!r}.", code=f"invalid_{name}", cure="Give a whole number above 0, or None.")
+
+
+def require_share(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ConfigError(f"{name} is {value!r}.", code=f"invalid_{name}", cure="Give a number from 0 to 1, or None.")
+
+
+def history_rows(history: Iterable[Message]) -> list[tuple[str, str]]:
+    messages = list(history)
+    for message in messages:
+        if not isinstance(message, Message):
+            raise ConfigError(
+                f"history holds a {type(message).__name__}.",
+                code="invalid_history",
+                cure='Give novasonic.Message("user" or "assistant", text).',
+            )
+    if messages and messages[0].role != "user":
+        raise ConfigError(
+            "history begins with a message of the assistant, which the service refuses.",
+            code="invalid_history",
+            cure="Begin it with a message of the user.",
+        )
+    return [(message.role, message.text) for message in messages]
+
+
+def require_turn_taking(value: object) -> None:
+    if value is not None and value not in _TURN_TAKING:
+        raise ConfigError(
+            f"turn_taking is {value!r}.", code="invalid_turn_taking", cure='Use "high", "medium", "low" or None.'
+        )
+
+
+def tool_choice_name(choice: object) -> str | None:
+    """Return what the core takes: None, ``"any"`` or a tool's name, which must be among the tools."""
+    name = choice.name if isinstance(choice, Tool) else choice
+    if name is None or name == "auto":
+        return None
+    if not isinstance(name, str) or not name:
+        raise ConfigError(
+            f"tool_choice is a {type(choice).__name__}.",
+            code="invalid_tool_choice",
+            cure='Give "any", a tool or its name, or None.',
+        )
+    return name
+
+
+def limits_row(limits: Limits | None) -> tuple[float | None, float | None, int | None, float | None]:
+    """Return `limits` as the core takes them."""
+    limits = limits or Limits()
+    return limits.seconds, limits.idle_seconds, limits.tokens, limits.usd
