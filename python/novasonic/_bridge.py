@@ -15,7 +15,7 @@ import os
 import threading
 from asyncio import _get_running_loop
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from novasonic._rows import event_from_row
 from novasonic._serving import Server

@@ -56,9 +56,7 @@ def event_from_row(row: tuple[Any, ...], needs_approval: Callable[[str], bool]) 
         return TurnEnded(interrupted, Timings(*timings), at=at, turn=turn, raw_type=raw_type)
     if kind == _TOOL_CALL:
         call_id, name, arguments = fields
-        return ToolCall(
-            call_id, name, _object(arguments), needs_approval(name), at=at, turn=turn, raw_type=raw_type
-        )
+        return ToolCall(call_id, name, _object(arguments), needs_approval(name), at=at, turn=turn, raw_type=raw_type)
     return EVENT_CLASSES[kind](*fields, at=at, turn=turn, raw_type=raw_type)
 
 

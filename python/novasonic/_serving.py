@@ -24,7 +24,11 @@ class Server:
     """Serves one core session. It goes on whether or not anybody reads events."""
 
     def __init__(
-        self, core: _core.Session, loop: asyncio.AbstractEventLoop, provider: CredentialsProvider | None, toolbox: Toolbox
+        self,
+        core: _core.Session,
+        loop: asyncio.AbstractEventLoop,
+        provider: CredentialsProvider | None,
+        toolbox: Toolbox,
     ) -> None:
         self.toolbox = toolbox
         self.prompts = PromptWaiters()

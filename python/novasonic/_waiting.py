@@ -107,7 +107,7 @@ class PromptWaiters:
         self._last_token += 1
         token = self._last_token
         send(token)
-        waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[token] = waiter
         try:
             return await waiter

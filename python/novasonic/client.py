@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from novasonic import _core
 from novasonic._bridge import Bridge
 from novasonic._credentials import credentials_row
-from novasonic.catalog import regions_of
 from novasonic._settings import (
     history_rows,
     limits_row,
@@ -21,6 +20,7 @@ from novasonic._settings import (
     tool_choice_name,
 )
 from novasonic._toolbox import Toolbox
+from novasonic.catalog import regions_of
 from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Limits, Message, Timeouts
 from novasonic.exceptions import ConfigError
 from novasonic.prices import LIST_PRICES, Prices
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from novasonic.tools import Tool
 
 __all__ = ["Connecting", "NovaSonic"]
+
 
 class NovaSonic:
     """Opens conversations with Amazon Nova Sonic.

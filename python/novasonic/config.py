@@ -159,7 +159,9 @@ class Limits:
                 _require_positive_seconds(self, (name,), "invalid_limits")
         if self.tokens is not None and (type(self.tokens) is not int or not 0 < self.tokens < 2**63):
             raise ConfigError(
-                f"Limits.tokens is {self.tokens!r}.", code="invalid_limits", cure="Give a whole number above 0, or None."
+                f"Limits.tokens is {self.tokens!r}.",
+                code="invalid_limits",
+                cure="Give a whole number above 0, or None.",
             )
         if self.usd is not None and not (_is_number(self.usd) and self.usd > 0):
             raise ConfigError(

@@ -13,7 +13,6 @@ from novasonic._bridge import second_reader_error
 from novasonic.audio import pcm_bytes
 from novasonic.events import TokenCounts
 from novasonic.exceptions import AudioFormatError, ConcurrencyError, ConfigError, NovaSonicError, TurnTimeout
-
 from novasonic.stats import Cost, Stats
 from novasonic.transcript import view
 from novasonic.turns import collect
@@ -177,7 +176,7 @@ class Session:
             )
         self._bridge.played(turn, float(seconds))
 
-    def approve(self, call_id: str, approve: bool) -> None:  # noqa: FBT001 - a yes or no is what it takes
+    def approve(self, call_id: str, approve: bool) -> None:
         """Let a tool call run that waits for it (``ToolCall.needs_approval``), or deny it.
 
         Args:
@@ -199,7 +198,8 @@ class Session:
             ok: Whether it is a result or tells of an error; for ``ToolFinished``, the model reads `result` only.
 
         Raises:
-            ConfigError: ``code="invalid_tool_result"``: JSON cannot hold `result`, or ``ToolLimits.result_bytes`` cannot.
+            ConfigError: ``code="invalid_tool_result"``: JSON cannot hold `result`, or it is longer than
+                ``ToolLimits.result_bytes``.
             ValidationError: ``code="unknown_tool_call"``: no such call waits (any more).
             NovaSonicError: The session has ended.
         """

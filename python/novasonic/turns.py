@@ -55,7 +55,7 @@ async def collect(
 ) -> AsyncGenerator[Turn, None]:
     """Yield each turn once it is complete.
 
-    That is when it has ended and its last FINAL text has come, a later turn has begun or ended, the session has ended, or
+    That is when it has ended and its last FINAL text has come, a later turn has begun, the session has ended, or
     `settle_seconds` have passed: FINAL texts come late, and now and then not at all.
     """
     growing: dict[int, _Growing] = {}
@@ -88,12 +88,12 @@ async def collect(
             if isinstance(event, TurnStarted):
                 growing[event.turn] = _Growing()
                 latest = event.turn
-            elif (turn := growing.get(event.turn)) is not None:
+            elif (grown := growing.get(event.turn)) is not None:
                 if isinstance(event, AudioOutput):
-                    turn.audio.append(event.pcm)
-                    turn.rate = event.rate
+                    grown.audio.append(event.pcm)
+                    grown.rate = event.rate
                 elif isinstance(event, TurnEnded):
-                    turn.due = clock() + settle_seconds
+                    grown.due = clock() + settle_seconds
         for whole in complete(latest, clock()):
             yield whole
 
