@@ -65,6 +65,12 @@ def test_stats_are_the_counters_of_rust():
     assert re.findall(r"pub (\w+):", counters) == [field.name for field in dataclasses.fields(novasonic.Stats)]
 
 
+def test_stream_stats_are_the_counters_of_rust():
+    counters = (ROOT / "src/session/raw.rs").read_text().partition("pub struct RawStats {")[2].partition("\n}")[0]
+    fields = [field.name for field in dataclasses.fields(novasonic.StreamStats)]
+    assert re.findall(r"pub (\w+):", counters) == fields
+
+
 def test_every_public_name_exists_and_is_documented():
     for name in novasonic.__all__:
         value = getattr(novasonic, name)

@@ -52,6 +52,7 @@ from novasonic.exceptions import (
 from novasonic.prices import LIST_PRICES, Prices
 from novasonic.session import Session
 from novasonic.stats import Cost, Stats
+from novasonic.stream import OpeningStream, RawStream, StreamBuffers, StreamStats
 from novasonic.tools import ApprovalRequest, Tool, ToolContext, ToolError, ToolLimits, tool
 from novasonic.transcript import TranscriptEntry, TranscriptView
 from novasonic.turns import Turn
@@ -82,14 +83,18 @@ __all__ = [
     "Model",
     "NovaSonic",
     "NovaSonicError",
+    "OpeningStream",
     "OperationTimeout",
     "Prices",
+    "RawStream",
     "ServiceError",
     "Session",
     "SessionClosedError",
     "SessionEnded",
     "Stats",
+    "StreamBuffers",
     "StreamLostError",
+    "StreamStats",
     "ThrottledError",
     "Timeouts",
     "Timings",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["PromptWaiters", "SendLine", "TurnWaiters"]
 
+Chunk = TypeVar("Chunk")
 
-class SendLine:
+
+class SendLine(Generic[Chunk]):
     """Senders that wait for room, first come, first served.
 
     `take` hands a chunk over and returns whether there was room; what it raises goes to the sender.
@@ -20,19 +22,19 @@ class SendLine:
 
     __slots__ = ("_take", "_waiting")
 
-    def __init__(self, take: Callable[[bytes], bool]) -> None:
+    def __init__(self, take: Callable[[Chunk], bool]) -> None:
         self._take = take
-        self._waiting: deque[tuple[asyncio.Future[None], bytes]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[None], Chunk]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def send(self, pcm: bytes) -> None:
-        """Hand `pcm` over in its turn. Cancelled, it was taken whole or not at all."""
-        if not self._waiting and self._take(pcm):
+    async def send(self, chunk: Chunk) -> None:
+        """Hand `chunk` over in its turn. Cancelled, it was taken whole or not at all."""
+        if not self._waiting and self._take(chunk):
             return
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append((waiter, pcm))
+        self._waiting.append((waiter, chunk))
         try:
             await waiter
         except asyncio.CancelledError:
@@ -43,11 +45,11 @@ class SendLine:
     def admit(self) -> None:
         """Let in whom there is room for, from the head of the line."""
         while self._waiting:
-            waiter, pcm = self._waiting[0]
+            waiter, chunk = self._waiting[0]
             # Done means cancelled: nothing of that chunk is taken any more.
             if not waiter.done():
                 try:
-                    if not self._take(pcm):
+                    if not self._take(chunk):
                         return
                 except Exception as error:
                     waiter.set_exception(error)

@@ -25,6 +25,7 @@ from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Limits, Message
 from novasonic.exceptions import ConfigError
 from novasonic.prices import LIST_PRICES, Prices
 from novasonic.session import Session
+from novasonic.stream import OpeningStream, StreamBuffers
 from novasonic.tools import ToolLimits
 
 if TYPE_CHECKING:
@@ -199,6 +200,41 @@ class NovaSonic:
             "limits": limits_row(limits),
         }
         return Connecting(self._core, self._provider, settings, setup)
+
+    def open_stream(
+        self,
+        *,
+        model: str = NOVA_2_SONIC,
+        buffers: StreamBuffers | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> OpeningStream:
+        """Open a raw stream: ``async with client.open_stream() as stream``, or ``await client.open_stream()``.
+
+        For frameworks that speak the service's own language; for everything else there is `connect`. It returns at
+        once, since the service answers only after the first event: send that without delay, ``Timeouts.open`` runs.
+        What fails in the opening is raised by reading, by sending and by `RawStream.opened`.
+
+        Args:
+            model: Model id, one of `novasonic.models` or any other.
+            buffers: How much JSON may wait.
+            timeouts: Bounds on waiting.
+
+        Raises:
+            ConfigError: A setting is wrong.
+            ForkError: On opening: the client was made before a fork.
+        """
+        require_text("model", model)
+        buffers = buffers or StreamBuffers()
+        timeouts = timeouts or Timeouts()
+        settings = {
+            "model": model,
+            "regions": regions_of(model),
+            "input_bytes": buffers.input,
+            "output_bytes": buffers.output,
+            "open_timeout": timeouts.open,
+            "close_timeout": timeouts.close,
+        }
+        return OpeningStream(self._core, self._provider, settings)
 
 
 @dataclass(frozen=True, slots=True)

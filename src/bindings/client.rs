@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 use super::{
     errors,
+    raw::RawStream,
     runtime::OfProcess,
     session::{self, Session},
 };
@@ -13,7 +14,10 @@ use crate::{
     conversation::{Limits, Prices},
     error::{Error, ErrorKind},
     protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig, ToolChoice, ToolSpec},
-    session::{Buffers, SessionConfig, Timeouts, TokioClock},
+    session::{
+        Buffers, SessionConfig, Timeouts, TokioClock,
+        raw::{RawBuffers, RawConfig},
+    },
     transport::{CredentialSource, TransportConfig, sdk::SdkTransport},
 };
 
@@ -133,6 +137,36 @@ impl Client {
         };
         let config = config().map_err(|error| errors::to_py_err(py, &error))?;
         Session::spawn(py, transport, config)
+    }
+
+    /// Begins to open a raw stream and returns at once.
+    #[pyo3(signature = (*, model, regions, input_bytes, output_bytes, open_timeout, close_timeout))]
+    #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
+    fn open_stream(
+        &self,
+        py: Python<'_>,
+        model: String,
+        regions: Vec<String>,
+        input_bytes: usize,
+        output_bytes: usize,
+        open_timeout: f64,
+        close_timeout: f64,
+    ) -> PyResult<RawStream> {
+        let transport = Arc::clone(self.0.get(py)?);
+        let timeouts = || -> Result<Timeouts, Error> {
+            Ok(Timeouts {
+                open: duration("Timeouts.open", open_timeout)?,
+                close: duration("Timeouts.close", close_timeout)?,
+            })
+        };
+        let config = RawConfig {
+            model_id: model,
+            regions,
+            buffers: RawBuffers { input_bytes, output_bytes },
+            timeouts: timeouts().map_err(|error| errors::to_py_err(py, &error))?,
+            clock: Arc::new(TokioClock::default()),
+        };
+        RawStream::spawn(py, transport, config)
     }
 }
 

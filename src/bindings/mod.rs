@@ -8,6 +8,7 @@ mod client;
 mod emulator;
 mod errors;
 mod event;
+mod raw;
 mod runtime;
 mod session;
 mod wake;
@@ -26,6 +27,8 @@ mod _core {
     use super::client::Client;
     #[pymodule_export]
     use super::emulator::{Emulator, resample};
+    #[pymodule_export]
+    use super::raw::RawStream;
     #[pymodule_export]
     use super::session::Session;
 

@@ -247,7 +247,7 @@ pub(super) fn credentials(
 }
 
 /// None, or the exception instance; built on the thread that hands it over, which is attached anyway.
-struct Outcome(Result<(), Error>);
+pub(super) struct Outcome(pub(super) Result<(), Error>);
 
 impl<'py> IntoPyObject<'py> for Outcome {
     type Target = PyAny;

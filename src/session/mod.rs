@@ -6,12 +6,17 @@
 //! The conversation owns id, clock, turn numbers and queues; its stream is a part that may be replaced (`stream.rs`).
 
 mod actor;
+mod alarm;
 mod asides;
 mod clock;
+mod duplex;
 mod input;
 mod lane;
+mod life;
 mod output;
 mod pacer;
+pub mod raw;
+mod room;
 mod shared;
 mod signal;
 mod stats;

@@ -1,0 +1,147 @@
+//! The task that owns a raw stream: it moves events between the queues and the transport, and ends once.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use bytes::Bytes;
+
+use super::{RawConfig, Shared};
+use crate::{
+    error::{Error, ErrorKind},
+    session::{
+        Clock, Timeouts,
+        alarm::Alarm,
+        duplex::{Duplex, Moved},
+        lane::LaneCredentials,
+    },
+    transport::{OpenRequest, Transport},
+};
+
+/// Why the actor wakes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Open,
+    Close,
+    /// The transport stopped taking input and its downlink never said why.
+    UplinkLost,
+}
+
+/// How a stream ended; None: well.
+type End = Option<Error>;
+
+struct Actor {
+    shared: Arc<Shared>,
+    duplex: Duplex,
+    timeouts: Timeouts,
+    clock: Arc<dyn Clock>,
+    alarm: Alarm<Bound>,
+    closing: bool,
+}
+
+pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: RawConfig) -> End {
+    let RawConfig { model_id, regions, buffers: _, timeouts, clock } = config;
+    let request = OpenRequest {
+        model_id,
+        regions,
+        ask: Some(Arc::new(LaneCredentials(shared.lane.clone()))),
+        open_timeout: timeouts.open,
+    };
+    let mut alarm = Alarm::new();
+    alarm.set(&*clock, Bound::Open, timeouts.open);
+    let duplex = Duplex::open(&*transport, request);
+    Actor { shared, duplex, timeouts, clock, alarm, closing: false }.serve().await
+    // The stream goes with the actor, before the end is announced.
+}
+
+impl Actor {
+    async fn serve(mut self) -> End {
+        loop {
+            if self.shared.abort.load(Ordering::Acquire) {
+                return None;
+            }
+            if !self.closing && self.shared.close.load(Ordering::Acquire) {
+                self.closing = true;
+                self.alarm.set(&*self.clock, Bound::Close, self.timeouts.close);
+            }
+            if self.duplex.takes_input() && self.shared.outbox.is_through() {
+                self.duplex.end_input();
+            }
+            let shared = &self.shared;
+            // During a close nobody need read, and the peer's end stands behind all it has to say.
+            let may_read = self.closing || !shared.inbox.is_full();
+            let waiting = !shared.outbox.is_empty();
+            let moved = tokio::select! {
+                () = shared.wake.notified() => continue,
+                bound = self.alarm.ring() => return self.on_alarm(bound),
+                moved = self.duplex.next(waiting, || take(shared), may_read) => moved,
+            };
+            if let Some(end) = self.on_moved(moved) {
+                return end;
+            }
+        }
+    }
+
+    fn on_moved(&mut self, moved: Moved) -> Option<End> {
+        match moved {
+            Moved::Sent => {}
+            Moved::Opened => {
+                if !self.closing {
+                    self.alarm.clear();
+                }
+                if let Some(id) = self.duplex.request_id() {
+                    self.shared.request_id.get_or_init(|| id.to_owned());
+                }
+                self.shared.life.tell_opened(Ok(()));
+            }
+            Moved::Received(json) => {
+                let first = self.shared.inbox.push(json);
+                self.shared.tell(first);
+            }
+            // During the opening its own bound holds, and while closing the close's.
+            Moved::UplinkLost if !self.alarm.is_set() => {
+                self.alarm.set(&*self.clock, Bound::UplinkLost, self.timeouts.close);
+            }
+            Moved::UplinkLost => {}
+            Moved::Ended if self.shared.outbox.is_through() => return Some(None),
+            Moved::Ended => return Some(self.end(lost("The service ended the stream before its input was ended."))),
+            Moved::Failed(error) => {
+                // Whoever waits for the opening hears what it met, even in a close, which itself is silent.
+                self.shared.life.tell_opened(Err(error.clone()));
+                return Some(self.end(error));
+            }
+        }
+        None
+    }
+
+    fn on_alarm(&self, bound: Bound) -> End {
+        match bound {
+            Bound::Open => {
+                let message = format!("No response headers came within {} s.", self.timeouts.open.as_secs_f64());
+                Some(Error::new(ErrorKind::Timeout, "open_timeout", message).with_cure(
+                    "Send the first events at once, since the service answers only then; check region, endpoint and \
+                     network, or raise Timeouts.open.",
+                ))
+            }
+            Bound::Close => None,
+            Bound::UplinkLost => self.end(lost("The connection stopped taking input.")),
+        }
+    }
+
+    /// After our own close the peer may be slow, silent or rude: it is a close all the same.
+    fn end(&self, error: Error) -> End {
+        if self.closing {
+            return None;
+        }
+        let request_id = error.request_id.clone().or_else(|| self.shared.request_id.get().cloned());
+        Some(error.with_request_id(request_id))
+    }
+}
+
+fn take(shared: &Shared) -> Option<Bytes> {
+    let (event, room) = shared.outbox.pop();
+    shared.tell(room);
+    event
+}
+
+fn lost(message: &str) -> Error {
+    Error::new(ErrorKind::StreamLost, "stream_lost", message).with_cure("Open a new stream.")
+}
