@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ReaderSlot(Generic[T]):
-    """Gives out one iterator, and the next when that one is gone."""
+    """Gives out one iterator, and the next when that one is gone or at its end."""
 
     __slots__ = ("_iterator",)
 
@@ -30,22 +30,35 @@ class ReaderSlot(Generic[T]):
         Raises:
             ConcurrencyError: ``code="second_reader"``: somebody else holds one.
         """
-        if self._iterator is not None and self._iterator() is not None:
+        if self._is_taken():
             raise second_reader_error(noun)
         iterator = _Iterator(owner, step)
         self._iterator = weakref.ref(iterator)
         return iterator
 
+    def _is_taken(self) -> bool:
+        # Not in `take`: the error raised there would keep the frame, and so the iterator, for as long as it is kept.
+        iterator = None if self._iterator is None else self._iterator()
+        return iterator is not None and not iterator.at_end
+
 
 class _Iterator(AsyncIterator[T]):
-    __slots__ = ("__weakref__", "_owner", "_step")
+    __slots__ = ("__weakref__", "_owner", "_step", "at_end")
 
     def __init__(self, owner: object, step: Callable[[], Awaitable[T]]) -> None:
         self._owner = owner
         self._step = step
+        # Told apart from being gone: the error that ended it keeps its frames, and so this, for as long as it is kept.
+        self.at_end = False
 
     async def __anext__(self) -> T:
-        return await self._step()
+        try:
+            return await self._step()
+        except ConcurrencyError:
+            raise
+        except Exception:
+            self.at_end = True
+            raise
 
 
 def second_reader_error(noun: str) -> ConcurrencyError:

@@ -3,8 +3,8 @@
 import pytest
 
 
-def run(start, how):
-    process = start("fork", how)
+def run(start, how, program="fork"):
+    process = start(program, how)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "panicked" not in errors
@@ -19,3 +19,7 @@ def test_a_fork_while_streaming(start, how):
 
 def test_a_fork_before_the_first_session_is_no_fork_at_all(start):
     run(start, "untouched")
+
+
+def test_a_fork_while_a_raw_stream_is_open(start):
+    run(start, "in-a-coroutine", program="fork_stream")
