@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from novasonic import _core
 from novasonic._bridge import Bridge
 from novasonic._credentials import credentials_row
+from novasonic._opening import Opening
 from novasonic._settings import (
     history_rows,
     limits_row,
@@ -30,8 +30,7 @@ from novasonic.tools import ToolLimits
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Iterable
-    from types import TracebackType
+    from collections.abc import Iterable
 
     from novasonic._credentials import CredentialsProvider
     from novasonic.tools import Tool
@@ -251,39 +250,19 @@ class Setup:
         return Toolbox(self.tools, self.tool_limits, context=self.context, session_id=session_id)
 
 
-class Connecting(AbstractAsyncContextManager[Session]):
+class Connecting(Opening[Session]):
     """A session to be opened: await it, or enter it."""
 
-    __slots__ = ("_client", "_provider", "_session", "_settings", "_setup")
+    __slots__ = ("_client", "_provider", "_settings", "_setup")
 
     def __init__(
         self, client: _core.Client, provider: CredentialsProvider | None, settings: dict[str, Any], setup: Setup
     ) -> None:
+        super().__init__()
         self._client = client
         self._provider = provider
         self._settings = settings
         self._setup = setup
-        self._session: Session | None = None
-
-    def __await__(self) -> Generator[Any, None, Session]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Session:
-        self._session = await self._open()
-        return self._session
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        session, self._session = self._session, None
-        if session is None:
-            return
-        try:
-            await session.aclose()
-        except Exception:
-            # What the body raised says more than what its cleaning up met.
-            if error is None:
-                raise
 
     async def _open(self) -> Session:
         core = self._client.open(**self._settings)
