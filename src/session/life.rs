@@ -17,8 +17,8 @@ pub(super) struct Life {
 struct State {
     /// How the opening went, once it is known.
     opened: Option<Result<()>>,
-    /// What ended it; None inside: it ended well.
-    ended: Option<Option<Error>>,
+    ended: bool,
+    error: Option<Error>,
 }
 
 impl Life {
@@ -32,12 +32,13 @@ impl Life {
     /// False after the first time: everything ends once.
     pub(super) fn end(&self, error: Option<Error>) -> bool {
         self.state.send_if_modified(|state| {
-            let first = state.ended.is_none();
-            if first {
-                state.opened.get_or_insert_with(|| Err(error.clone().unwrap_or_else(closed_error)));
-                state.ended = Some(error);
+            if state.ended {
+                return false;
             }
-            first
+            state.opened.get_or_insert_with(|| Err(error.clone().unwrap_or_else(closed_error)));
+            state.ended = true;
+            state.error = error;
+            true
         })
     }
 
@@ -52,15 +53,15 @@ impl Life {
 
     pub(super) async fn ended(&self) {
         // The sender lives as long as we do.
-        let _ = self.state.subscribe().wait_for(|state| state.ended.is_some()).await;
+        let _ = self.state.subscribe().wait_for(|state| state.ended).await;
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.state.borrow().ended.is_some()
+        self.state.borrow().ended
     }
 
     pub(super) fn error(&self) -> Option<Error> {
-        self.state.borrow().ended.clone().flatten()
+        self.state.borrow().error.clone()
     }
 }
 

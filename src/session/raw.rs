@@ -237,8 +237,8 @@ impl RawStream {
 
     pub fn stats(&self) -> RawStats {
         let mut stats = RawStats { wakeups: self.shared().signal.wakeups(), ..RawStats::default() };
-        self.shared().outbox.count(&mut stats);
-        self.shared().inbox.count(&mut stats);
+        self.shared().outbox.tally(&mut stats);
+        self.shared().inbox.tally(&mut stats);
         stats
     }
 

@@ -82,7 +82,6 @@ impl Actor {
 
     fn on_moved(&mut self, moved: Moved) -> Option<End> {
         match moved {
-            Moved::Sent => {}
             Moved::Opened => {
                 if !self.closing {
                     self.alarm.clear();
@@ -100,7 +99,7 @@ impl Actor {
             Moved::UplinkLost if !self.alarm.is_set() => {
                 self.alarm.set(&*self.clock, Bound::UplinkLost, self.timeouts.close);
             }
-            Moved::UplinkLost => {}
+            Moved::Sent | Moved::UplinkLost => {}
             Moved::Ended if self.shared.outbox.is_through() => return Some(None),
             Moved::Ended => return Some(self.end(lost("The service ended the stream before its input was ended."))),
             Moved::Failed(error) => {

@@ -154,12 +154,12 @@ impl Outbox {
         (event, told)
     }
 
-    pub(super) fn count(&self, stats: &mut RawStats) {
+    pub(super) fn tally(&self, into: &mut RawStats) {
         let state = self.lock();
-        stats.queued_input_bytes = state.events.bytes as u64;
-        stats.sent_events = state.sent_events;
-        stats.sent_bytes = state.sent_bytes;
-        stats.refused_events = state.refused_events;
+        into.queued_input_bytes = state.events.bytes as u64;
+        into.sent_events = state.sent_events;
+        into.sent_bytes = state.sent_bytes;
+        into.refused_events = state.refused_events;
     }
 }
 
@@ -235,11 +235,11 @@ impl Inbox {
         Drained { more: !state.events.queue.is_empty(), room: was_full && !self.full(&state) }
     }
 
-    pub(super) fn count(&self, stats: &mut RawStats) {
+    pub(super) fn tally(&self, into: &mut RawStats) {
         let state = self.lock();
-        stats.queued_output_bytes = state.events.bytes as u64;
-        stats.received_events = state.received_events;
-        stats.received_bytes = state.received_bytes;
-        stats.dropped_events = state.dropped_events;
+        into.queued_output_bytes = state.events.bytes as u64;
+        into.received_events = state.received_events;
+        into.received_bytes = state.received_bytes;
+        into.dropped_events = state.dropped_events;
     }
 }
