@@ -125,9 +125,10 @@ impl Actor {
         }
     }
 
-    /// After our own close the peer may be slow, silent or rude: it is a close all the same.
+    /// After our own close the peer may be slow, silent or rude: it is a close all the same. The handle's word counts,
+    /// not what the loop has seen of it: both may come between two turns of the loop.
     fn end(&self, error: Error) -> End {
-        if self.closing {
+        if self.shared.close.load(Ordering::Acquire) || self.shared.abort.load(Ordering::Acquire) {
             return None;
         }
         let request_id = error.request_id.clone().or_else(|| self.shared.request_id.get().cloned());
