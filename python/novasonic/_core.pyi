@@ -4,7 +4,21 @@ from collections.abc import Awaitable, Sequence
 from os import PathLike
 from typing import Any, Final, final
 
-__all__ = ["ERROR_CLASSES", "EVENT_FIELDS", "Client", "Emulator", "RawStream", "Session", "__version__", "resample"]
+__all__ = [
+    "ERROR_CLASSES",
+    "EVENT_FIELDS",
+    "Client",
+    "Emulator",
+    "RawStream",
+    "Resampler",
+    "Session",
+    "__version__",
+    "decode_g711",
+    "encode_g711",
+    "level",
+    "resample",
+    "to_mono",
+]
 
 __version__: Final[str]
 ERROR_CLASSES: Final[list[str]]
@@ -155,4 +169,14 @@ class Emulator:
     def streams(self) -> list[tuple[int, int, str, str, str | None, list[str], int, int, str | None]]: ...
     def stop(self) -> None: ...
 
+@final
+class Resampler:
+    def __new__(cls, from_hz: int, to_hz: int) -> Resampler: ...
+    def push(self, pcm: bytes) -> bytes: ...
+    def flush(self) -> bytes: ...
+
 def resample(pcm: bytes, from_hz: int, to_hz: int) -> bytes: ...
+def decode_g711(data: bytes, law: str) -> bytes: ...
+def encode_g711(pcm: bytes, law: str) -> bytes: ...
+def level(pcm: bytes) -> tuple[float, float]: ...
+def to_mono(data: bytes, form: str, channels: int) -> bytes: ...

@@ -325,17 +325,3 @@ fn start_error(error: io::Error) -> PyErr {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// PCM16LE mono at another rate.
-#[pyfunction]
-pub(super) fn resample<'py>(py: Python<'py>, pcm: &[u8], from_hz: u32, to_hz: u32) -> PyResult<Bound<'py, PyBytes>> {
-    let (pairs, rest) = pcm.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(bad(format!("{} bytes are no whole number of 16-bit samples", pcm.len())));
-    }
-    let out: Vec<u8> = py.detach(|| {
-        let samples: Vec<i16> = pairs.iter().map(|pair| i16::from_le_bytes(*pair)).collect();
-        crate::audio::resample(&samples, from_hz, to_hz).into_iter().flat_map(i16::to_le_bytes).collect()
-    });
-    Ok(PyBytes::new(py, &out))
-}

@@ -4,6 +4,7 @@
 //! never touch a Python object on that path. Signatures are in `python/novasonic/_core.pyi`, documentation on the
 //! Python facade.
 
+mod audio;
 mod client;
 mod emulator;
 mod errors;
@@ -24,9 +25,11 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
+    use super::audio::{Resampler, decode_g711, encode_g711, level, resample, to_mono};
+    #[pymodule_export]
     use super::client::Client;
     #[pymodule_export]
-    use super::emulator::{Emulator, resample};
+    use super::emulator::Emulator;
     #[pymodule_export]
     use super::raw::RawStream;
     #[pymodule_export]
