@@ -54,10 +54,10 @@ def environment(told):
     }
 
 
-def write_wav(path, pcm, rate=16_000, channels=1, width=2):
+def write_wav(path, pcm, rate=16_000, channels=1):
     with wave.open(str(path), "wb") as file:
         file.setnchannels(channels)
-        file.setsampwidth(width)
+        file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(pcm)
     return path
@@ -68,7 +68,10 @@ def test_a_recording_is_understood_and_answered_aloud(start, tmp_path):
     told = json.loads(emulator.stdout.readline())
     assert told["ca"] == str(tmp_path / "ca.pem")
     assert told["http"].startswith("http://127.0.0.1:")
-    question = write_wav(tmp_path / "question.wav", Speaker().speak("Tell me a story", Voice("en-us+f2"), 16_000))
+    # As a studio would record it.
+    mono = array("h", Speaker().speak("Tell me a story", Voice("en-us+f2"), 44_100))
+    stereo = array("h", [sample for sample in mono for _ in range(2)])
+    question = write_wav(tmp_path / "question.wav", stereo.tobytes(), rate=44_100, channels=2)
     done = novasonic("talk", question, tmp_path / "answer.wav", env=environment(told))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -160,27 +163,13 @@ def test_mistakes_are_told_from_wrong_usage(arguments, code, said):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("shape", "said"),
-    [
-        ({"rate": 44_100}, "was recorded at 44100 Hz"),
-        ({"channels": 2}, "2 channels of 16 bits"),
-        ({"width": 1}, "1 channels of 8 bits"),
-    ],
-)
-def test_a_recording_of_another_shape_is_refused_with_the_way_out(tmp_path, shape, said):
-    done = novasonic("talk", write_wav(tmp_path / "odd.wav", bytes(3_200), **shape))
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert "onvert it" in done.stderr
-
-
 def test_what_is_no_recording_is_refused(tmp_path):
     path = tmp_path / "song.mp3"
     path.write_bytes(b"ID3 and so on")
     done = novasonic("talk", path)
     assert done.returncode == 1
-    assert "no PCM WAV file" in done.stderr
+    assert "song.mp3 is not a WAV file" in done.stderr
+    assert "ffmpeg" in done.stderr
 
 
 def test_the_question_is_not_overwritten_by_the_answer(tmp_path):

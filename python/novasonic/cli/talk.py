@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.text import Text
 
 import novasonic
+from novasonic._wav import WavReader
 from novasonic.audio import SAMPLE_BYTES, read_wav
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["talk"]
 
 _RATES = (8_000, 16_000, 24_000)
-_FFMPEG = "ffmpeg -i {name} -ac 1 -ar 16000 -c:a pcm_s16le converted.wav"
 
 # Nothing says that no further turn comes. After the recording a model that has answered gets this long to begin
 # another answer, one that has not yet said anything the other.
@@ -68,7 +68,7 @@ def talk(
 ) -> None:
     """Send the recording IN.wav as if it were spoken now, print both sides, write the answer to OUT.wav.
 
-    IN.wav is 16-bit mono PCM of 8000, 16000 or 24000 Hz. Credentials come from where every AWS tool finds them:
+    IN.wav may be of any rate, width and number of channels. Credentials come from where every AWS tool finds them:
     AWS_ACCESS_KEY_ID and its like, the configuration files, the machine's role.
 
     Without an AWS account: run `novasonic emulator --brain voice`, paste the lines it prints into this shell, and
@@ -79,7 +79,10 @@ def talk(
     if answer is not None and answer.resolve() == recording.resolve():
         raise click.UsageError("IN.wav and OUT.wav are the same file.")
     try:
-        rate = _rate(recording)
+        with recording.open("rb") as file:
+            recorded = WavReader(file, recording.name).rate
+        # As it is where the service takes it so.
+        rate = recorded if recorded in _RATES else 16_000
         seconds = len(read_wav(recording, rate)) / (SAMPLE_BYTES * rate)
         client = novasonic.NovaSonic(region=region, profile=profile, endpoint_url=endpoint_url, ca_bundle=ca_bundle)
         conversation = _Conversation(Console(highlight=False), seconds)
@@ -172,22 +175,6 @@ class _Conversation:
         self._told.add(key)
         style = "bold cyan" if said.role == "user" else "bold green"
         self.console.print(Text.assemble((f"{said.role}: ", style), said.text), soft_wrap=True)
-
-
-def _rate(recording: Path) -> int:
-    try:
-        with wave.open(str(recording), "rb") as file:
-            rate = file.getframerate()
-    except (wave.Error, EOFError) as error:
-        raise click.ClickException(
-            f"{recording} is no PCM WAV file ({error}). Convert it: {_FFMPEG.format(name=recording)}"
-        ) from error
-    if rate not in _RATES:
-        raise click.ClickException(
-            f"{recording} was recorded at {rate} Hz; the service takes {', '.join(map(str, _RATES))} Hz. "
-            f"Convert it: {_FFMPEG.format(name=recording)}"
-        )
-    return rate
 
 
 def _write(path: Path, pcm: bytes, rate: int) -> None:
