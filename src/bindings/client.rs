@@ -15,8 +15,9 @@ use crate::{
     error::{Error, ErrorKind},
     protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig, ToolChoice, ToolSpec},
     session::{
-        Buffers, SessionConfig, Timeouts, TokioClock,
+        Buffers, DeviceRates, SessionConfig, Timeouts, TokioClock,
         raw::{RawBuffers, RawConfig},
+        stream_rate,
     },
     transport::{CredentialSource, TransportConfig, sdk::SdkTransport},
 };
@@ -92,8 +93,8 @@ impl Client {
                 stream: StreamConfig {
                     system,
                     voice,
-                    input_rate: rate("input_rate", input_rate)?,
-                    output_rate: rate("output_rate", output_rate)?,
+                    input_rate: rate("input_rate", input_rate, SampleRate::Hz16000)?,
+                    output_rate: rate("output_rate", output_rate, SampleRate::Hz24000)?,
                     sensitivity: turn_taking.map(sensitivity).transpose()?,
                     max_tokens,
                     top_p,
@@ -109,6 +110,7 @@ impl Client {
                     },
                     history: history.into_iter().map(message).collect::<Result<_, _>>()?,
                 },
+                device: DeviceRates { input_hz: input_rate, output_hz: output_rate },
                 buffers: Buffers {
                     input_ms: milliseconds("Buffers.input", input_buffer)?,
                     output_ms: milliseconds("Buffers.output", output_buffer)?,
@@ -174,9 +176,10 @@ fn invalid(code: &str, message: String) -> Error {
     Error::new(ErrorKind::Config, code, message)
 }
 
-fn rate(name: &str, hz: u32) -> Result<SampleRate, Error> {
-    SampleRate::from_hz(hz).ok_or_else(|| {
-        invalid("sample_rate", format!("{name} is {hz} Hz.")).with_cure("The service takes 8000, 16000 and 24000 Hz.")
+/// Of the stream, for a device's.
+fn rate(name: &str, hz: u32, otherwise: SampleRate) -> Result<SampleRate, Error> {
+    stream_rate(hz, otherwise).ok_or_else(|| {
+        invalid("sample_rate", format!("{name} is {hz} Hz.")).with_cure("Rates from 8000 to 192000 Hz are taken.")
     })
 }
 

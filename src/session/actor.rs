@@ -17,6 +17,7 @@ use super::{
     input::limit_error,
     lane::LaneCredentials,
     pacer::Pacer,
+    rates::Rates,
     shared::{End, Shared},
     stream::{Progress, Stream},
     timer::Timer,
@@ -83,6 +84,7 @@ struct Actor {
     config: SessionConfig,
     conversation: Conversation,
     stream: Option<Stream>,
+    rates: Rates,
     pacer: Pacer,
     opened: bool,
     closing: Closing,
@@ -101,6 +103,7 @@ impl Actor {
             Terms { output_rate_hz: config.stream.output_rate.hz(), prices: config.prices, limits: config.limits };
         Self {
             conversation: Conversation::new(terms, shared.history.clone()),
+            rates: Rates::new(config.device, &config.stream),
             pacer: Pacer::new(config.realtime, shared.clock.now()),
             timer: Timer::new(shared.clock.clone()),
             shared,

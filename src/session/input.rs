@@ -14,7 +14,6 @@ use bytes::Bytes;
 use crate::{
     audio::{SAMPLE_BYTES, duration_ms},
     error::{Error, ErrorKind, Result},
-    protocol::SampleRate,
 };
 
 /// What leaves the queue at once: a caller's long chunk goes piece by piece, and what is left of it stays counted.
@@ -25,17 +24,17 @@ const MAX_QUEUED_TEXTS: usize = 64;
 /// The documented size of one message of history (protocol reference §4); live text has no documented one.
 const MAX_TEXT_BYTES: usize = 50 * 1_024;
 
-/// One piece at the highest rate (24 kHz).
-static SILENCE: [u8; 4_800] = [0; 4_800];
+/// One piece at the highest rate of a device (192 kHz).
+static SILENCE: [u8; 38_400] = [0; 38_400];
 
 /// `bytes` of silence, at most one piece.
 pub(super) fn silence(bytes: usize) -> Bytes {
     Bytes::from_static(SILENCE.get(..bytes).unwrap_or(&SILENCE))
 }
 
-/// Bytes of PCM16 mono in `ms` at `rate`.
-fn bytes_in(ms: u64, rate: SampleRate) -> usize {
-    let samples = ms.saturating_mul(u64::from(rate.hz())) / 1_000;
+/// Bytes of PCM16 mono in `ms` at `rate_hz`.
+fn bytes_in(ms: u64, rate_hz: u32) -> usize {
+    let samples = ms.saturating_mul(u64::from(rate_hz)) / 1_000;
     usize::try_from(samples).unwrap_or(usize::MAX / SAMPLE_BYTES).saturating_mul(SAMPLE_BYTES)
 }
 
@@ -54,7 +53,8 @@ pub(super) enum Taken {
 }
 
 pub(super) struct InputQueue {
-    rate: SampleRate,
+    /// The caller's, whatever the stream's is (`rates.rs`).
+    rate_hz: u32,
     capacity_ms: u64,
     capacity_bytes: usize,
     piece_bytes: usize,
@@ -82,12 +82,12 @@ pub(super) struct InputCounts {
 }
 
 impl InputQueue {
-    pub(super) fn new(rate: SampleRate, capacity_ms: u64) -> Self {
+    pub(super) fn new(rate_hz: u32, capacity_ms: u64) -> Self {
         Self {
-            rate,
+            rate_hz,
             capacity_ms,
-            capacity_bytes: bytes_in(capacity_ms, rate),
-            piece_bytes: bytes_in(PIECE_MS, rate),
+            capacity_bytes: bytes_in(capacity_ms, rate_hz),
+            piece_bytes: bytes_in(PIECE_MS, rate_hz),
             state: Mutex::default(),
         }
     }
@@ -131,7 +131,7 @@ impl InputQueue {
                 "audio_too_long",
                 format!(
                     "The audio chunk of {} ms is longer than the whole input buffer of {} ms.",
-                    duration_ms(bytes, self.rate.hz()),
+                    duration_ms(bytes, self.rate_hz),
                     self.capacity_ms
                 ),
                 "Send it in smaller pieces (32 to 100 ms is usual).",
@@ -187,12 +187,12 @@ impl InputQueue {
     /// How long so many bytes of PCM last.
     pub(super) fn length(&self, bytes: usize) -> Duration {
         let samples = u32::try_from(bytes / SAMPLE_BYTES).unwrap_or(u32::MAX);
-        Duration::from_secs(1) * samples / self.rate.hz()
+        Duration::from_secs(1) * samples / self.rate_hz
     }
 
     /// Bytes of PCM of this length.
     pub(super) fn bytes(&self, length: Duration) -> usize {
-        bytes_in(u64::try_from(length.as_millis()).unwrap_or(u64::MAX), self.rate)
+        bytes_in(u64::try_from(length.as_millis()).unwrap_or(u64::MAX), self.rate_hz)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -224,9 +224,9 @@ impl InputQueue {
     pub(super) fn counts(&self) -> InputCounts {
         let state = self.lock();
         InputCounts {
-            queued_ms: duration_ms(state.audio_bytes, self.rate.hz()),
+            queued_ms: duration_ms(state.audio_bytes, self.rate_hz),
             refused_chunks: state.refused_chunks,
-            refused_ms: duration_ms(state.refused_bytes, self.rate.hz()),
+            refused_ms: duration_ms(state.refused_bytes, self.rate_hz),
         }
     }
 }

@@ -15,6 +15,7 @@ mod lane;
 mod life;
 mod output;
 mod pacer;
+mod rates;
 pub mod raw;
 mod room;
 mod shared;
@@ -28,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 use asides::Prompt;
 pub use clock::{Clock, TokioClock};
 use input::{check_text, closed_error};
+pub use rates::{DeviceRates, stream_rate};
 use shared::Shared;
 pub use stats::Stats;
 
@@ -63,6 +65,7 @@ pub struct SessionConfig {
     /// Where the model is offered; empty: not known.
     pub regions: Vec<String>,
     pub stream: StreamConfig,
+    pub device: DeviceRates,
     pub buffers: Buffers,
     pub timeouts: Timeouts,
     /// The user's audio goes up at the pace of speech, and silence where none comes; false: as it comes.
@@ -144,7 +147,7 @@ impl Session {
         self.shared().opened().await
     }
 
-    /// Copies `pcm` (PCM16LE mono at the input rate) into the queue. `Ok(false)`: full, nothing taken, counted.
+    /// Copies `pcm` (PCM16LE mono at the device's rate) into the queue. `Ok(false)`: full, nothing taken, counted.
     /// Errors: `AudioFormat` (empty, odd length, longer than the whole buffer), `Closed` or the session's own error
     /// after the end.
     pub fn try_send_audio(&self, pcm: &[u8]) -> Result<bool> {

@@ -80,7 +80,7 @@ impl Shared {
         let signal = Arc::new(Signal::new(notify));
         Self {
             id: uuid::Uuid::new_v4().to_string(),
-            input: InputQueue::new(config.stream.input_rate, config.buffers.input_ms),
+            input: InputQueue::new(config.device.input_hz, config.buffers.input_ms),
             asides: Asides::default(),
             history: SharedHistory::default(),
             output: EventQueue::new(config.buffers.output_ms),

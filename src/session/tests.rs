@@ -7,6 +7,7 @@ mod limits;
 mod opening;
 mod pacing;
 mod peer;
+mod rates;
 mod receiving;
 mod sending;
 
@@ -16,7 +17,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use tokio::sync::Notify as Bell;
 
-use super::{Buffers, Notify, Request, Session, SessionConfig, Timeouts, TokioClock};
+use super::{Buffers, DeviceRates, Notify, Request, Session, SessionConfig, Timeouts, TokioClock};
 use crate::{
     conversation::{EndReason, Event, EventKind, Limits, Prices},
     error::Error,
@@ -48,6 +49,7 @@ fn config() -> SessionConfig {
             tool_choice: ToolChoice::Auto,
             history: Vec::new(),
         },
+        device: DeviceRates { input_hz: 16_000, output_hz: 24_000 },
         buffers: Buffers::default(),
         timeouts: Timeouts { open: OPEN, close: CLOSE },
         realtime: false,

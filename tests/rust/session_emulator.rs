@@ -7,7 +7,7 @@ use novasonic::{
     emulator::{BrainChoice, Emulator, Fault, FaultKind, Settings, StreamReport},
     error::{Error, ErrorKind},
     protocol::{SampleRate, StreamConfig, ToolChoice},
-    session::{Answer, Buffers, Request, Session, SessionConfig, Timeouts, TokioClock},
+    session::{Answer, Buffers, DeviceRates, Request, Session, SessionConfig, Timeouts, TokioClock},
     transport::{CredentialSource, Credentials, TransportConfig, sdk::SdkTransport},
 };
 use tokio::{sync::Notify, time::Instant};
@@ -92,6 +92,7 @@ impl Talk {
                 tool_choice: ToolChoice::Auto,
                 history: Vec::new(),
             },
+            device: DeviceRates { input_hz: 16_000, output_hz: 16_000 },
             buffers: Buffers::default(),
             timeouts,
             realtime: false,

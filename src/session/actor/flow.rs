@@ -33,32 +33,43 @@ impl Actor {
             self.prompt_since = None;
             return stream.prompt(prompt, now);
         }
-        // A close does not wait for speech to be spoken.
-        let audio = self.closing != Closing::Not || self.pacer.may_send(now);
-        let (taken, room) = self.shared.input.pop(audio);
-        self.shared.tell(room);
-        let length = |pcm: &Bytes| self.shared.input.length(pcm.len());
-        match (taken, self.closing) {
-            (Some(Taken::Audio(pcm)), _) => {
-                self.pacer.sent(length(&pcm), now);
-                stream.audio(pcm, now)
-            }
-            (Some(Taken::Text(text)), _) => stream.text(text, now),
-            (None, Closing::Not) => {
-                if self.opened && audio && self.pacer.silence_due(now) {
-                    self.pacer.filled(now);
-                    return stream.silence(silence(self.shared.input.bytes(SILENCE)), now);
+        loop {
+            // A close does not wait for speech to be spoken.
+            let audio = self.closing != Closing::Not || self.pacer.may_send(now);
+            let (taken, room) = self.shared.input.pop(audio);
+            self.shared.tell(room);
+            return match (taken, self.closing) {
+                (Some(Taken::Audio(pcm)), _) => {
+                    self.pacer.sent(self.shared.input.length(pcm.len()), now);
+                    let pcm = self.rates.up(pcm);
+                    // Of some samples at another rate nothing may come out yet; nobody would wake us for the next.
+                    if pcm.is_empty() {
+                        continue;
+                    }
+                    stream.audio(pcm, now)
                 }
-                Ok(())
-            }
-            (None, Closing::Flushing) => {
-                self.closing = Closing::Ending;
-                stream.close()
-            }
-            (None, Closing::Ending) => {
-                stream.end_input();
-                Ok(())
-            }
+                (Some(Taken::Text(text)), _) => stream.text(text, now),
+                (None, Closing::Not) => {
+                    if self.opened && audio && self.pacer.silence_due(now) {
+                        self.pacer.filled(now);
+                        let pcm = self.rates.up(silence(self.shared.input.bytes(SILENCE)));
+                        return stream.silence(pcm, now);
+                    }
+                    Ok(())
+                }
+                (None, Closing::Flushing) => {
+                    let rest = self.rates.up_end();
+                    if !rest.is_empty() {
+                        return stream.audio(rest, now);
+                    }
+                    self.closing = Closing::Ending;
+                    stream.close()
+                }
+                (None, Closing::Ending) => {
+                    stream.end_input();
+                    Ok(())
+                }
+            };
         }
     }
 
@@ -87,7 +98,7 @@ impl Actor {
 
     pub(super) fn on_sent(&mut self, sent: Sent, pcm_bytes: usize) {
         if pcm_bytes > 0 {
-            self.conversation.on_audio_sent(self.shared.input.length(pcm_bytes));
+            self.conversation.on_audio_sent(self.rates.length_sent(pcm_bytes));
         }
         let at = self.shared.at();
         match sent {
@@ -129,6 +140,7 @@ impl Actor {
                 });
             }
         }
+        self.rates.down(&mut self.batch);
         let needed = self.shared.output.push(&mut self.batch);
         self.shared.tell(needed);
     }

@@ -7,16 +7,13 @@ use std::{
 use proptest::prelude::*;
 
 use super::{InputQueue, MAX_QUEUED_TEXTS, MAX_TEXT_BYTES, Taken, closed_error};
-use crate::{
-    error::{Error, ErrorKind},
-    protocol::SampleRate,
-};
+use crate::error::{Error, ErrorKind};
 
 /// 16 kHz: 32 bytes a millisecond.
 const MS: usize = 32;
 
 fn queue(capacity_ms: u64) -> InputQueue {
-    InputQueue::new(SampleRate::Hz16000, capacity_ms)
+    InputQueue::new(16_000, capacity_ms)
 }
 
 fn audio(queue: &InputQueue) -> Vec<u8> {
@@ -41,11 +38,12 @@ fn a_full_queue_refuses_whole_chunks_and_counts_them() {
 
 #[test]
 fn the_bound_is_time_at_every_rate() {
-    for (rate, bytes) in [(SampleRate::Hz8000, 16_000), (SampleRate::Hz16000, 32_000), (SampleRate::Hz24000, 48_000)] {
-        let queue = InputQueue::new(rate, 1_000);
-        assert_eq!(queue.try_audio(&vec![0; bytes]), Ok(true), "{rate:?}");
-        assert_eq!(queue.try_audio(&[0; 2]), Ok(false), "{rate:?}");
-        assert_eq!(queue.counts().queued_ms, 1_000, "{rate:?}");
+    for (rate_hz, bytes) in [(8_000, 16_000), (16_000, 32_000), (24_000, 48_000), (44_100, 88_200), (192_000, 384_000)]
+    {
+        let queue = InputQueue::new(rate_hz, 1_000);
+        assert_eq!(queue.try_audio(&vec![0; bytes]), Ok(true), "{rate_hz} Hz");
+        assert_eq!(queue.try_audio(&[0; 2]), Ok(false), "{rate_hz} Hz");
+        assert_eq!(queue.counts().queued_ms, 1_000, "{rate_hz} Hz");
     }
 }
 
