@@ -274,26 +274,29 @@ proptest! {
     }
 }
 
-/// Not a check: `cargo test ... -- --ignored --nocapture figures` prints what the documentation quotes.
+/// Not a check: `cargo test --release --lib figures -- --ignored --nocapture` prints what the documentation quotes.
 #[test]
 #[ignore = "prints figures"]
 fn figures() {
+    let ms = |began: std::time::Instant| began.elapsed().as_secs_f64() * 1e3;
     for (from, to) in pairs() {
+        let began = std::time::Instant::now();
+        let kernel = Kernel::between(from, to);
+        let built = ms(began);
         let nyquist = f64::from(from.min(to)) / 2.0;
-        let worst = tones(from, to).into_iter().map(|tone| unwanted(from, to, tone)).fold(f64::MIN, f64::max);
+        let stop = tones(from, to).into_iter().map(|tone| unwanted(from, to, tone)).fold(f64::MIN, f64::max);
         let ripple =
             (1..30).map(|part| gain(from, to, f64::from(part) / 30.0 * (nyquist - 450.0)).abs()).fold(0.0, f64::max);
-        let edge = (100..450).map(f64::from).find(|off| gain(from, to, nyquist - off) > -0.1).unwrap_or(f64::NAN);
-        let kernel = Kernel::between(from, to);
+        let edge = (200..450).map(f64::from).find(|off| gain(from, to, nyquist - off) > -0.1).unwrap_or(f64::NAN);
         let second = vec![0_i16; from as usize];
         let began = std::time::Instant::now();
         resample(&second, from, to);
         println!(
-            "{from:>6} -> {to:>6}: stop {worst:7.1} dB, ripple {ripple:.5} dB, -0.1 dB at {:.0} Hz of {nyquist:.0}, delay \
-             {:.2} ms, {:.2} ms of CPU a second{}",
+            "{from:>6} -> {to:>6}: stop {stop:7.1} dB, ripple {ripple:.5} dB, -0.1 dB at {:.0} Hz of {nyquist:.0}, delay \
+             {:.2} ms, {:.2} ms of CPU a second, built in {built:.1} ms{}",
             nyquist - edge,
             delay(from, to) * 1e3,
-            began.elapsed().as_secs_f64() * 1e3,
+            ms(began),
             if kernel.lookahead() == kernel.lookbehind() { "" } else { ", cubic" },
         );
     }
