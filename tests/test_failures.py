@@ -173,7 +173,7 @@ async def read_into(seen, session):
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
-        ({"input_rate": 44_100}, "sample_rate"),
+        ({"input_rate": 7_999}, "sample_rate"),
         ({"output_rate": "24000"}, "sample_rate"),
         ({"voice": ""}, "invalid_voice"),
         ({"model": None}, "invalid_model"),

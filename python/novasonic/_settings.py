@@ -11,7 +11,9 @@ from novasonic.tools import Tool
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_RATES = (8_000, 16_000, 24_000)
+# What audio devices have; the core resamples all but the service's own 8, 16 and 24 kHz.
+_LOWEST_RATE = 8_000
+_HIGHEST_RATE = 192_000
 _TURN_TAKING = ("high", "medium", "low")
 
 
@@ -24,8 +26,12 @@ def require_text(name: str, value: object, *, optional: bool = False) -> None:
 
 
 def require_rate(name: str, hz: object) -> None:
-    if hz not in _RATES:
-        raise ConfigError(f"{name} is {hz!r}.", code="sample_rate", cure="The service takes 8000, 16000 and 24000 Hz.")
+    if type(hz) is not int or not _LOWEST_RATE <= hz <= _HIGHEST_RATE:
+        raise ConfigError(
+            f"{name} is {hz!r}.",
+            code="sample_rate",
+            cure=f"Give a whole number of Hz from {_LOWEST_RATE} to {_HIGHEST_RATE}.",
+        )
 
 
 def require_count(name: str, value: object) -> None:

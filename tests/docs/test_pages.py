@@ -19,7 +19,7 @@ def blocks():
             yield pytest.param(found[1], id=f"{page.name}:{line}")
 
 
-@pytest.mark.parametrize("block", blocks())
+@pytest.mark.parametrize("block", list(blocks()))
 async def test_the_block_runs(block, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(block)
