@@ -257,7 +257,8 @@ async def test_events_go_up_as_they_are_and_are_not_checked(echo):
     async with asyncio.timeout(20), echo.client().open_stream() as stream:
         first, second, *rest = opening()
         await stream.send(json.dumps(first, indent=2))
-        assert stream.stats().sent_bytes + stream.stats().queued_input_bytes == len(json.dumps(first, indent=2))
+        stats = stream.stats()
+        assert stats.sent_bytes + stats.queued_input_bytes == len(json.dumps(first, indent=2))
         await stream.send(json.dumps(second).encode())
         await stream.send(bytearray(json.dumps(rest[0]).encode()))
         assert stream.try_send(memoryview(json.dumps(rest[1]).encode())) is True

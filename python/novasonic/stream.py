@@ -194,10 +194,10 @@ class RawStream:
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         """Return the stream's one iterator; leave the loop over it before you begin another.
 
-        It gives events as dicts, unknown ones too. It stops where the service ended the stream after `end_input`, or
-        after `aclose`; any other end is raised: StreamLostError for a reset, a lost connection or an end before
-        ours, the service's exceptions as `NovaSonic.connect` has them, ServiceError (``code="bad_event"``) for an
-        event that is no JSON object. Cancelling a pending step is safe: no event is lost.
+        It gives events as dicts, unknown ones too. It stops where the service ended the stream after `end_input` or
+        your ``sessionEnd``, or after `aclose`; any other end is raised: StreamLostError for a reset, a lost connection
+        or an end before ours, the service's exceptions as `NovaSonic.connect` has them, ServiceError
+        (``code="bad_event"``) for an event that is no JSON object. Cancelling a pending step is safe: no event is lost.
 
         Raises:
             ConcurrencyError: ``code="second_reader"``: somebody else holds an iterator of this stream.

@@ -100,7 +100,7 @@ impl Actor {
                 self.alarm.set(&*self.clock, Bound::UplinkLost, self.timeouts.close);
             }
             Moved::Sent | Moved::UplinkLost => {}
-            Moved::Ended if self.shared.outbox.is_through() => return Some(None),
+            Moved::Ended if self.shared.outbox.may_end() => return Some(None),
             Moved::Ended => return Some(self.end(lost("The service ended the stream before its input was ended."))),
             Moved::Failed(error) => {
                 // Whoever waits for the opening hears what it met, even in a close, which itself is silent.

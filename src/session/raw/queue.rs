@@ -58,6 +58,8 @@ pub(super) struct Outbox {
 struct OutboxState {
     events: Events,
     ending: bool,
+    /// The last event sent was the host's `sessionEnd`.
+    said_goodbye: bool,
     /// Why nothing is taken any more.
     closed: Option<Error>,
     room: Room,
@@ -136,6 +138,13 @@ impl Outbox {
         self.lock().events.queue.is_empty()
     }
 
+    /// Whether the peer may end the stream now: it was told so, by the input's end or by the event that announces it,
+    /// which a host sends a moment earlier.
+    pub(super) fn may_end(&self) -> bool {
+        let state = self.lock();
+        state.events.queue.is_empty() && (state.ending || state.said_goodbye)
+    }
+
     /// Everything has been taken, and nothing more will come.
     pub(super) fn is_through(&self) -> bool {
         let state = self.lock();
@@ -147,6 +156,7 @@ impl Outbox {
         let mut state = self.lock();
         let event = state.events.pop();
         if let Some(event) = &event {
+            state.said_goodbye = is_session_end(event);
             state.sent_events += 1;
             state.sent_bytes += event.len() as u64;
         }
@@ -161,6 +171,13 @@ impl Outbox {
         into.sent_bytes = state.sent_bytes;
         into.refused_events = state.refused_events;
     }
+}
+
+/// `{"event":{"sessionEnd":{}}}` in any spacing; the only thing of the language that a raw stream must know.
+fn is_session_end(event: &[u8]) -> bool {
+    const LONGEST: usize = 64;
+    const NAME: &[u8] = br#""sessionEnd""#;
+    event.len() <= LONGEST && event.windows(NAME.len()).any(|window| window == NAME)
 }
 
 impl OutboxState {

@@ -264,6 +264,17 @@ async fn the_input_ends_behind_what_is_queued_and_the_answer_still_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_that_the_last_event_asked_for_is_ours() {
+    for (last, clean) in [(r#"{"event": {"sessionEnd": {}}}"#, true), (r#"{"event":{"promptEnd":{}}}"#, false)] {
+        let (mut host, mut peer) = live(config()).await;
+        host.stream.try_send(last.as_bytes()).unwrap();
+        peer.next().await;
+        peer.end();
+        assert_eq!(host.ended().await.is_none(), clean, "{last}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_that_is_not_ours_is_an_error() {
     // (our input was ended, all of it was taken, how the peer ends, whether that is well)
     for (input_ended, all_taken, failure, well) in [
