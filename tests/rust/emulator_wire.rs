@@ -422,6 +422,14 @@ async fn a_host_brain_answers_and_is_cancelled_with_its_stream() {
     assert!(emulator.act(turn.turn_id, BrainAction::Done));
     assert!(!stream.next_audio().await.is_empty());
     assert!(!emulator.act(turn.turn_id, BrainAction::Done), "the turn is over");
+    // The end of the audio follows Done. A stream dropped before that cancels its turn after all.
+    loop {
+        match stream.next().await {
+            Received::Event(event) if event["event"]["contentEnd"]["type"] == "AUDIO" => break,
+            Received::Event(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
     drop(stream);
 
     let (stream, turn) = ask(&emulator, &mut notices).await;
