@@ -23,7 +23,7 @@ use pyo3::{
 use super::{runtime::OfProcess, wake::Wake};
 use crate::emulator::{
     self, BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, Settings, StreamReport,
-    TurnRequest,
+    ToolChoice, TurnRequest,
 };
 
 /// Lines of the log that may wait; whoever does not read them loses the oldest.
@@ -254,7 +254,12 @@ fn row(py: Python<'_>, notice: BrainNotice) -> PyResult<Bound<'_, PyAny>> {
         BrainNotice::Turn(turn) => {
             let TurnRequest { turn_id, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools, .. } = turn;
             let pcm = PyBytes::new(py, &pcm);
-            ("turn", turn_id, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools)
+            let tool_choice = match turn.tool_choice {
+                ToolChoice::Auto => None,
+                ToolChoice::Any => Some("any".to_owned()),
+                ToolChoice::Tool(name) => Some(name),
+            };
+            ("turn", turn_id, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools, tool_choice)
                 .into_pyobject(py)?
                 .into_any()
         }

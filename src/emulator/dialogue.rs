@@ -2,34 +2,30 @@
 //!
 //! The wire (`server.rs`) calls it from one task and owns the clock, so all of this is tested by tables.
 
+mod turns;
+
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use uuid::Uuid;
 
 use super::{
-    brains::{Answer, Brain, Echo, Plan, Progress},
+    brains::{Brain, Echo, LateResult, Progress},
     hearing::{Heard, Hearing},
     input::{Event, Role, UNPARSABLE},
     pace::Pace,
     rules::{MAX_EVENT_BYTES, Meaning, Refusal, Rules, Sensitivity},
-    settings::{BrainAction, Settings, TurnRequest},
+    settings::{Settings, ToolChoice, TurnRequest},
     speech::Speech,
 };
 use crate::audio::duration_ms;
+use turns::{Call, Turn};
 
 /// The model does not generate before its audio block was fed that much (reference §3): a silent failure.
 const PRIMING_MS: u64 = 68;
-/// What a brain may have said ahead: ten minutes at 24 kHz, more than a stream can play.
-const MOST_QUEUED_BYTES: usize = 10 * 60 * 48_000;
-const APOLOGY: &str = "Sorry, the brain behind this emulator failed. Its log says why.";
 
 /// What the wire must do, in order.
 #[derive(Debug, Clone)]
@@ -78,8 +74,10 @@ pub(super) struct Dialogue {
     system: String,
     history: Vec<(String, String)>,
     turn: Option<Turn>,
-    /// toolUseId to (turn, call); results may come long after their turn.
-    calls: HashMap<String, (u64, u64)>,
+    /// By toolUseId; results may come long after their turn.
+    calls: HashMap<String, Call>,
+    /// Results that came after their turn, of which the brain has yet to speak.
+    late_results: VecDeque<LateResult>,
     opened: Instant,
     last_input: Instant,
     ended: bool,
@@ -89,21 +87,8 @@ struct Prompt {
     rate_hz: u32,
     voice: String,
     tools: Vec<String>,
+    tool_choice: ToolChoice,
     speech: Speech,
-}
-
-struct Turn {
-    id: u64,
-    mind: Mind,
-    /// How long the user spoke, until a transcript of it was sent.
-    untold_ms: Option<u64>,
-}
-
-enum Mind {
-    Plan(Plan),
-    Host,
-    /// Nothing more will come from the brain.
-    Done,
 }
 
 impl Dialogue {
@@ -136,6 +121,7 @@ impl Dialogue {
             history: Vec::new(),
             turn: None,
             calls: HashMap::new(),
+            late_results: VecDeque::new(),
             opened: now,
             last_input: now,
             ended: false,
@@ -191,14 +177,6 @@ impl Dialogue {
         }
     }
 
-    /// What a host brain did; a `turn_id` that is over is ignored.
-    pub(super) fn on_action(&mut self, turn_id: u64, action: BrainAction, now: Instant, out: &mut Vec<Emit>) {
-        if self.turn.as_ref().is_some_and(|turn| turn.id == turn_id && matches!(turn.mind, Mind::Host)) {
-            self.act(action, now, out);
-            self.run(now, out);
-        }
-    }
-
     /// PCM bytes heard and spoken so far, for the report.
     pub(super) fn audio_bytes(&self) -> (u64, u64) {
         let said = self.prompt.as_ref().map_or(0, |prompt| prompt.speech.audio_bytes());
@@ -210,10 +188,7 @@ impl Dialogue {
         if self.ended {
             return None;
         }
-        let plan = match &self.turn {
-            Some(Turn { mind: Mind::Plan(plan), .. }) => plan.deadline(),
-            _ => None,
-        };
+        let plan = self.turn.as_ref().and_then(Turn::deadline);
         let speech = self.prompt.as_ref().and_then(|prompt| prompt.speech.deadline());
         [plan, speech, self.idle_deadline(), self.stream_deadline()].into_iter().flatten().min()
     }
@@ -222,9 +197,9 @@ impl Dialogue {
         match meaning {
             Meaning::Nothing => {}
             Meaning::Session(sensitivity) => self.sensitivity = sensitivity,
-            Meaning::Prompt { name, rate_hz, voice, tools } => {
-                let speech = Speech::new(&name, rate_hz, self.pace, now);
-                self.prompt = Some(Prompt { rate_hz, voice, tools, speech });
+            Meaning::Prompt { name, rate_hz, voice, tools, tool_choice } => {
+                let speech = Speech::new(&name, rate_hz, self.brain.build(), self.pace, now);
+                self.prompt = Some(Prompt { rate_hz, voice, tools, tool_choice, speech });
             }
             Meaning::AudioOpened { rate_hz, role_given } => {
                 self.hearing = Some(Hearing::new(rate_hz, self.sensitivity, self.pace.speed()));
@@ -241,13 +216,14 @@ impl Dialogue {
             }
             Meaning::Typed(text) => {
                 self.last_input = now;
+                self.input_came(now, out);
                 if !self.mute && duration_ms(self.fed_bytes, self.input_rate_hz.max(1)) >= PRIMING_MS {
                     self.begin_turn(Some(text), Vec::new(), now, out);
                 }
             }
             Meaning::ToolResult { tool_use_id, content } => {
-                if let Some((turn_id, call_id)) = self.calls.remove(&tool_use_id) {
-                    self.tool_result(turn_id, call_id, content, now, out);
+                if let Some(call) = self.calls.remove(&tool_use_id) {
+                    self.tool_result(call, content, now, out);
                     self.run(now, out);
                 }
             }
@@ -259,6 +235,12 @@ impl Dialogue {
                 }
             }
             Meaning::SessionEnded => self.end(out),
+        }
+    }
+
+    fn input_came(&mut self, now: Instant, out: &mut Vec<Emit>) {
+        if let Some(prompt) = &mut self.prompt {
+            prompt.speech.input_came(now, out);
         }
     }
 
@@ -277,6 +259,7 @@ impl Dialogue {
         if matches!(*self.brain, Brain::Echo) {
             return self.echo.audio(content, self.pcm.len(), &mut prompt.speech, out);
         }
+        prompt.speech.input_came(now, out);
         let mut heard = Vec::new();
         hearing.feed(&self.pcm, prompt.speech.level(now), &mut heard);
         for heard in heard {
@@ -294,141 +277,6 @@ impl Dialogue {
                     self.begin_turn(None, pcm, now, out);
                 }
             }
-        }
-    }
-
-    fn begin_turn(&mut self, text: Option<String>, pcm: Vec<u8>, now: Instant, out: &mut Vec<Emit>) {
-        self.interrupt(now, out);
-        let Some(prompt) = &mut self.prompt else { return };
-        let untold_ms = text.is_none().then(|| duration_ms(pcm.len(), self.input_rate_hz.max(1)));
-        let request = TurnRequest {
-            turn_id: self.next_turn_id.fetch_add(1, Ordering::Relaxed),
-            stream_id: self.stream_id,
-            text,
-            pcm: pcm.into(),
-            rate_hz: self.input_rate_hz,
-            output_rate_hz: prompt.rate_hz,
-            voice: prompt.voice.clone(),
-            system: self.system.clone(),
-            history: self.history.clone(),
-            tools: prompt.tools.clone(),
-        };
-        prompt.speech.begin_turn();
-        if let Some(text) = &request.text {
-            self.history.push(("user".to_owned(), text.clone()));
-        }
-        let id = request.turn_id;
-        let mind = match self.brain.answer(&request, &mut self.progress, self.pace, now) {
-            Answer::Plan(plan) => Mind::Plan(plan),
-            Answer::Host => {
-                out.push(Emit::Ask(request));
-                Mind::Host
-            }
-        };
-        self.turn = Some(Turn { id, mind, untold_ms });
-        self.run(now, out);
-    }
-
-    /// Does what is due: the brain's plan first, then the speech that it may have begun.
-    fn run(&mut self, now: Instant, out: &mut Vec<Emit>) {
-        while let Some(Turn { mind: Mind::Plan(plan), .. }) = &mut self.turn
-            && let Some(action) = plan.next(now)
-        {
-            self.act(action, now, out);
-        }
-        let Some(prompt) = &mut self.prompt else { return };
-        prompt.speech.pump(now, out);
-        self.remember_said();
-    }
-
-    fn act(&mut self, action: BrainAction, now: Instant, out: &mut Vec<Emit>) {
-        match action {
-            BrainAction::Heard(text) => self.tell_heard(Some(text), out),
-            BrainAction::Say { text, pcm } => {
-                self.tell_heard(None, out);
-                if let Some(prompt) = &mut self.prompt {
-                    prompt.speech.say(text, pcm);
-                    if prompt.speech.queued_bytes() > MOST_QUEUED_BYTES {
-                        self.finish_turn();
-                    }
-                }
-            }
-            BrainAction::Call { call_id, name, arguments } => {
-                self.tell_heard(None, out);
-                self.call_tool(call_id, name, arguments, now, out);
-            }
-            BrainAction::Done => {
-                self.tell_heard(None, out);
-                self.finish_turn();
-            }
-            BrainAction::Failed(_) => {
-                // Spoken, not thrown: an exception would look like the service's failure and take the stream along.
-                // The reason stays with the host, whose log it belongs to.
-                self.tell_heard(None, out);
-                if let Some(prompt) = &mut self.prompt {
-                    prompt.speech.say(APOLOGY.to_owned(), None);
-                }
-                self.finish_turn();
-            }
-        }
-    }
-
-    /// Sends the transcript of a spoken turn, once. A brain that does not recognise speech leaves it to us.
-    fn tell_heard(&mut self, text: Option<String>, out: &mut Vec<Emit>) {
-        let Some(ms) = self.turn.as_mut().and_then(|turn| turn.untold_ms.take()) else { return };
-        let text = text.unwrap_or_else(|| format!("({}.{} seconds of speech)", ms / 1_000, ms % 1_000 / 100));
-        if let Some(prompt) = &mut self.prompt {
-            prompt.speech.user_said(&text, ms, out);
-        }
-        self.history.push(("user".to_owned(), text));
-    }
-
-    fn call_tool(&mut self, call_id: u64, name: String, arguments: String, now: Instant, out: &mut Vec<Emit>) {
-        let (Some(prompt), Some(turn)) = (&mut self.prompt, &self.turn) else { return };
-        let turn_id = turn.id;
-        if prompt.tools.contains(&name) {
-            let tool_use_id = Uuid::new_v4().to_string();
-            self.rules.tool_called(&tool_use_id);
-            self.calls.insert(tool_use_id.clone(), (turn_id, call_id));
-            prompt.speech.call(tool_use_id, name, arguments);
-        } else {
-            // The model cannot call what nobody declared; its brain learns so in the form of a result.
-            let content = serde_json::json!({"error": format!("no tool {name:?} was declared")}).to_string();
-            self.tool_result(turn_id, call_id, content, now, out);
-        }
-    }
-
-    fn tool_result(&mut self, turn_id: u64, call_id: u64, content: String, now: Instant, out: &mut Vec<Emit>) {
-        match &mut self.turn {
-            Some(Turn { id, mind: Mind::Plan(plan), .. }) if *id == turn_id => plan.tool_result(call_id, content, now),
-            Some(Turn { id, mind: Mind::Host, .. }) if *id == turn_id => {
-                out.push(Emit::ToolResult { turn_id, call_id, content });
-            }
-            // The user spoke over the turn that called: the service takes the result and says nothing about it.
-            _ => {}
-        }
-    }
-
-    fn finish_turn(&mut self) {
-        if let Some(turn) = &mut self.turn {
-            turn.mind = Mind::Done;
-        }
-        if let Some(prompt) = &mut self.prompt {
-            prompt.speech.finish();
-        }
-    }
-
-    fn interrupt(&mut self, now: Instant, out: &mut Vec<Emit>) {
-        self.cancel_turn(out);
-        if let Some(prompt) = &mut self.prompt {
-            prompt.speech.interrupt(now, out);
-        }
-        self.remember_said();
-    }
-
-    fn cancel_turn(&mut self, out: &mut Vec<Emit>) {
-        if let Some(Turn { id, mind: Mind::Host, .. }) = self.turn.take() {
-            out.push(Emit::CancelTurn { turn_id: id });
         }
     }
 

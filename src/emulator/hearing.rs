@@ -57,7 +57,7 @@ pub(super) struct Hearing {
     window_samples: u32,
     pause_windows: u64,
     /// The window being filled.
-    sum_of_squares: f64,
+    sum_of_squares: u64,
     samples: u32,
     windows: u64,
     floor: VecDeque<f32>,
@@ -90,7 +90,7 @@ impl Hearing {
             rate_hz,
             window_samples: rate_hz / WINDOWS_PER_SECOND,
             pause_windows: pause_ms.div_ceil(WINDOW_MS),
-            sum_of_squares: 0.0,
+            sum_of_squares: 0,
             samples: 0,
             windows: 0,
             floor: VecDeque::from([FIRST_FLOOR; FLOOR_BUCKETS]),
@@ -102,18 +102,29 @@ impl Hearing {
         }
     }
 
+    /// The user is speaking now.
+    pub(super) fn is_hearing(&self) -> bool {
+        self.speech.is_some()
+    }
+
     /// Takes PCM16LE of whole samples. `model_level` is the loudest 20 ms of what the user's loudspeaker plays now.
     pub(super) fn feed(&mut self, pcm: &[u8], model_level: Option<f32>, heard: &mut Vec<Heard>) {
-        let (samples, _) = pcm.as_chunks::<SAMPLE_BYTES>();
-        for sample in samples {
-            self.kept.extend_from_slice(sample);
-            let value = f64::from(i16::from_le_bytes(*sample));
-            self.sum_of_squares += value * value;
-            self.samples += 1;
+        let (mut samples, _) = pcm.as_chunks::<SAMPLE_BYTES>();
+        // By the window: silence goes up all day, and one sample at a time costs five times as much.
+        while !samples.is_empty() {
+            let missing = (self.window_samples - self.samples) as usize;
+            let (now, later) = samples.split_at(missing.min(samples.len()));
+            samples = later;
+            self.kept.extend_from_slice(now.as_flattened());
+            let squares = now.iter().map(|sample| u64::from(i16::from_le_bytes(*sample).unsigned_abs()).pow(2));
+            self.sum_of_squares += squares.sum::<u64>();
+            #[allow(clippy::cast_possible_truncation)] // at most a window, 480 samples
+            let taken = now.len() as u32;
+            self.samples += taken;
             if self.samples == self.window_samples {
-                #[allow(clippy::cast_possible_truncation)] // at most 32,768
-                let level = (self.sum_of_squares / f64::from(self.samples)).sqrt() as f32;
-                self.sum_of_squares = 0.0;
+                #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // at most 480 * 2^30 and 32,768
+                let level = (self.sum_of_squares as f64 / f64::from(self.samples)).sqrt() as f32;
+                self.sum_of_squares = 0;
                 self.samples = 0;
                 self.window(level, model_level, heard);
             }

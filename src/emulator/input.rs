@@ -148,6 +148,8 @@ pub(super) struct AudioFormat<'a> {
 pub(super) struct ToolResultConfiguration<'a> {
     #[serde(borrow)]
     pub(super) tool_use_id: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) text_input_configuration: Option<MediaType<'a>>,
 }
@@ -192,6 +194,8 @@ pub(super) struct PromptStart<'a> {
     #[serde(borrow)]
     pub(super) audio_output_configuration: Option<AudioFormat<'a>>,
     #[serde(borrow)]
+    pub(super) tool_use_output_configuration: Option<MediaType<'a>>,
+    #[serde(borrow)]
     pub(super) tool_configuration: Option<ToolConfiguration<'a>>,
 }
 
@@ -200,6 +204,28 @@ pub(super) struct PromptStart<'a> {
 pub(super) struct ToolConfiguration<'a> {
     #[serde(borrow, default)]
     pub(super) tools: Vec<Tool<'a>>,
+    #[serde(borrow)]
+    pub(super) tool_choice: Option<ToolChoice<'a>>,
+}
+
+/// One member and no other; there is no `none`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum ToolChoice<'a> {
+    Auto(Nothing),
+    Any(Nothing),
+    #[serde(borrow)]
+    Tool(ChosenTool<'a>),
+}
+
+/// An empty object.
+#[derive(Debug, Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ChosenTool<'a> {
+    #[serde(borrow)]
+    pub(super) name: Cow<'a, str>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -214,6 +240,9 @@ pub(super) struct Tool<'a> {
 pub(super) struct ToolSpec<'a> {
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
+    /// For its type: what it says is the model's business.
+    #[serde(borrow, rename = "description")]
+    pub(super) _description: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) input_schema: InputSchema<'a>,
 }

@@ -6,6 +6,7 @@
 //! `rules`, `hearing`, `speech`, `brains` and their helpers), which is sans I/O.
 
 mod brains;
+mod build;
 #[cfg(test)]
 mod client_events;
 mod dialogue;
@@ -30,7 +31,7 @@ mod tls;
 
 pub use settings::{
     BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, LogHook, Settings, StreamReport,
-    TurnRequest,
+    ToolChoice, TurnRequest,
 };
 
 use std::{

@@ -1,11 +1,12 @@
 //! The model's events as JSON (reference §2), written straight into bytes.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// The text that says "interrupted" (reference §2.4).
+/// The text that says "interrupted" (reference §2.4), and how older builds spelt it.
 pub(super) const INTERRUPTED_MARKER: &str = r#"{ "interrupted" : true }"#;
+pub(super) const OLD_INTERRUPTED_MARKER: &str = "{\"interrupted\":true}\n";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -64,7 +65,7 @@ impl Tokens {
         self.text_out += other.text_out;
     }
 
-    fn json(self) -> serde_json::Value {
+    fn json(self) -> Value {
         json!({
             "input": {"speechTokens": self.speech_in, "textTokens": self.text_in},
             "output": {"speechTokens": self.speech_out, "textTokens": self.text_out},
@@ -83,16 +84,28 @@ pub(super) struct Block {
 pub(super) struct Writer {
     /// `"sessionId":"..","promptName":".."`
     origin: String,
-    /// The same with `completionId`, which is one for the whole stream (reference §2).
+    /// The same with `completionId`.
     common: String,
 }
 
 impl Writer {
     pub(super) fn new(prompt_name: &str) -> Self {
-        let completion_id = Uuid::new_v4().to_string();
         let origin = format!(r#""sessionId":"{}","promptName":{}"#, Uuid::new_v4(), quoted(prompt_name));
-        let common = format!(r#"{origin},"completionId":"{completion_id}""#);
-        Self { origin, common }
+        let mut writer = Self { origin, common: String::new() };
+        writer.renew_completion();
+        writer
+    }
+
+    /// From here on events carry another `completionId`. Measured is one for the whole stream (reference §2).
+    pub(super) fn renew_completion(&mut self) {
+        self.common = format!(r#"{},"completionId":"{}""#, self.origin, Uuid::new_v4());
+    }
+
+    /// Any event: the members of `fields`, a JSON object, replace common ones of the same name.
+    pub(super) fn any(&self, name: &str, fields: &str) -> Vec<u8> {
+        let mut body: Map<String, Value> = serde_json::from_str(&format!("{{{}}}", self.common)).unwrap_or_default();
+        body.extend(serde_json::from_str::<Map<String, Value>>(fields).unwrap_or_default());
+        json!({"event": {name: body}}).to_string().into_bytes()
     }
 
     pub(super) fn completion_start(&self) -> Vec<u8> {
@@ -233,5 +246,5 @@ impl Writer {
 
 /// `text` as a JSON string with its quotes.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    Value::from(text).to_string()
 }

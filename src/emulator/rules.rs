@@ -4,9 +4,16 @@
 //! rather than what it sent. Where the service answers with its catch-all text, what exactly was wrong follows in
 //! brackets: a developer has nothing else to go by.
 
+mod prompt;
+mod tools;
+
 use std::collections::{HashMap, HashSet};
 
-use super::input::{AudioFormat, Content, ContentStart, Event, Kind, PromptStart, Role, SessionStart};
+use super::{
+    input::{Content, ContentStart, Event, Kind, PromptStart, Role, SessionStart},
+    settings::ToolChoice,
+};
+use tools::{TOOL_RESPONSE, Tools};
 
 /// `PartBody.bytes`: one event's JSON.
 pub(super) const MAX_EVENT_BYTES: usize = 1_000_000;
@@ -19,18 +26,11 @@ const MAX_SYSTEM_INPUT_BYTES: usize = 32 * 1_024;
 /// Ours: no number is published for the whole of a system prompt, and a judge needs some bound.
 const MAX_SYSTEM_BYTES: usize = 1_000_000;
 
-/// Reference §3, with the one that only v1 has (`greta`).
-const VOICES: [&str; 17] = [
-    "tiffany", "matthew", "amy", "olivia", "kiara", "arjun", "ambre", "florian", "beatrice", "lorenzo", "tina",
-    "lennart", "lupe", "carlos", "carolina", "leo", "greta",
-];
-
 const CATCH_ALL: &str = "Invalid input request, please fix your input and try again.";
 const HISTORY_FIRST: &str = "Chat history should be sent completely before streaming audio.";
 const HISTORY_TOO_LONG: &str = "Chat history is over max limit. Trim chat history and try again.";
 const NO_PROMPT: &str = "No open prompt found";
 const NO_CONTENT: &str = "No open content found";
-const TOOL_RESPONSE: &str = "Tool Response parsing error";
 
 /// Why the stream ends: the message of a validationException.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,7 @@ pub(super) enum Meaning<'a> {
         rate_hz: u32,
         voice: String,
         tools: Vec<String>,
+        tool_choice: ToolChoice,
     },
     AudioOpened {
         rate_hz: u32,
@@ -135,8 +136,7 @@ pub(super) struct Rules {
     system_seen: bool,
     history_begun: bool,
     history_bytes: usize,
-    /// Called by the model, not yet answered.
-    pending_tools: HashSet<String>,
+    tools: Tools,
 }
 
 impl Rules {
@@ -152,13 +152,13 @@ impl Rules {
             system_seen: false,
             history_begun: false,
             history_bytes: 0,
-            pending_tools: HashSet::new(),
+            tools: Tools::default(),
         }
     }
 
     /// The model called a tool: exactly one result may come for it.
     pub(super) fn tool_called(&mut self, tool_use_id: &str) {
-        self.pending_tools.insert(tool_use_id.to_owned());
+        self.tools.called(tool_use_id);
     }
 
     pub(super) fn accept<'a>(&mut self, event: &'a Event<'_>) -> Result<Meaning<'a>, Refusal> {
@@ -213,30 +213,11 @@ impl Rules {
                 "a stream has one prompt, and promptStart was sent before"
             }));
         }
-        let Some(output) = &start.audio_output_configuration else {
-            return Err(Refusal::invalid("promptStart without audioOutputConfiguration"));
-        };
-        check_format("audioOutputConfiguration", output)?;
-        let voice = output.voice_id.as_deref().unwrap_or_default();
-        if !VOICES.contains(&voice) {
-            return Err(Refusal::said("Received invalid voiceId"));
-        }
-        let mut tools = Vec::new();
-        for tool in start.tool_configuration.iter().flat_map(|configuration| &configuration.tools) {
-            // Strings pass the parser; what is in them must still be a schema.
-            if !is_json_object(&tool.tool_spec.input_schema.json) {
-                return Err(Refusal::invalid("inputSchema.json does not hold a JSON object"));
-            }
-            tools.push(tool.tool_spec.name.clone().into_owned());
-        }
+        let (rate_hz, voice) = prompt::output(start)?;
+        let (tools, tool_choice) = tools::declared(start)?;
         self.phase = Phase::Prompt;
         self.prompt = start.prompt_name.clone().into_owned();
-        Ok(Meaning::Prompt {
-            name: self.prompt.clone(),
-            rate_hz: output.sample_rate_hertz,
-            voice: voice.to_owned(),
-            tools,
-        })
+        Ok(Meaning::Prompt { name: self.prompt.clone(), rate_hz, voice, tools, tool_choice })
     }
 
     fn content_start<'a>(&mut self, start: &ContentStart<'_>) -> Result<Meaning<'a>, Refusal> {
@@ -247,7 +228,7 @@ impl Rules {
         let name = start.content_name.clone().into_owned();
         let (purpose, meaning) = match start.kind {
             Kind::Audio => return self.open_audio(start, name),
-            Kind::Tool => (Purpose::ToolResult(self.tool_result_id(start)?), Meaning::Nothing),
+            Kind::Tool => (Purpose::ToolResult(self.tools.result_for(start)?), Meaning::Nothing),
             Kind::Text => {
                 let purpose = match start.role {
                     Some(role) => self.purpose(role, start.interactive)?,
@@ -272,7 +253,7 @@ impl Rules {
         let Some(format) = &start.audio_input_configuration else {
             return Err(Refusal::invalid("AUDIO contentStart without audioInputConfiguration"));
         };
-        check_format("audioInputConfiguration", format)?;
+        prompt::check_format("audioInputConfiguration", format)?;
         if !matches!(start.role, None | Some(Role::User)) {
             return Err(Refusal::invalid("the role of AUDIO is USER"));
         }
@@ -312,23 +293,6 @@ impl Rules {
             }
             Role::Tool => Err(Refusal::invalid("TEXT content cannot have the role TOOL")),
         }
-    }
-
-    fn tool_result_id(&self, start: &ContentStart<'_>) -> Result<String, Refusal> {
-        if start.role != Some(Role::Tool) {
-            return Err(Refusal::because(TOOL_RESPONSE, "the role of a TOOL content is TOOL"));
-        }
-        let Some(configuration) = &start.tool_result_input_configuration else {
-            return Err(Refusal::because(TOOL_RESPONSE, "no toolResultInputConfiguration"));
-        };
-        // The service names the member; its exact sentence is not recorded.
-        if configuration.text_input_configuration.as_ref().and_then(|inner| inner.media_type.as_ref()).is_none() {
-            return Err(Refusal::because(TOOL_RESPONSE, "contentType: textInputConfiguration.mediaType is missing"));
-        }
-        if !self.pending_tools.contains(configuration.tool_use_id.as_ref()) {
-            return Err(Refusal::invalid("no tool call with this toolUseId waits for a result"));
-        }
-        Ok(configuration.tool_use_id.clone().into_owned())
     }
 
     fn audio_input<'a>(&mut self, content: &'a Content<'_>) -> Result<Meaning<'a>, Refusal> {
@@ -390,9 +354,7 @@ impl Rules {
         if block.fed {
             return Err(Refusal::because(TOOL_RESPONSE, "a second toolResult for one call"));
         }
-        if !is_json_object(&content.content) {
-            return Err(Refusal::because(TOOL_RESPONSE, "content is not a string that holds a JSON object"));
-        }
+        tools::check_result(&content.content)?;
         block.text.push_str(&content.content);
         block.fed = true;
         Ok(Meaning::Nothing)
@@ -415,10 +377,7 @@ impl Rules {
             Purpose::History(role) => Meaning::History(role, block.text),
             Purpose::Typed => Meaning::Typed(block.text),
             Purpose::ToolResult(tool_use_id) => {
-                // Two blocks for one call may be open at once; the second to end is one too many.
-                if !self.pending_tools.remove(&tool_use_id) {
-                    return Err(Refusal::invalid("no tool call with this toolUseId waits for a result"));
-                }
+                self.tools.answered(&tool_use_id)?;
                 Meaning::ToolResult { tool_use_id, content: block.text }
             }
             Purpose::Ignored | Purpose::RoleLess { .. } => Meaning::Nothing,
@@ -456,27 +415,6 @@ impl Rules {
 
 fn empty_content(name: &str) -> Refusal {
     Refusal(format!("Cannot end content [{name}] as no content data was received"))
-}
-
-fn check_format(member: &str, format: &AudioFormat<'_>) -> Result<(), Refusal> {
-    let wrong = if !matches!(format.sample_rate_hertz, 8_000 | 16_000 | 24_000) {
-        "sampleRateHertz is not 8000, 16000 or 24000"
-    } else if format.sample_size_bits.is_some_and(|bits| bits != 16) {
-        "sampleSizeBits is not 16"
-    } else if format.channel_count.is_some_and(|channels| channels != 1) {
-        "channelCount is not 1"
-    } else if format.media_type.as_ref().is_some_and(|media| !media.eq_ignore_ascii_case("audio/lpcm")) {
-        "mediaType is not audio/lpcm"
-    } else if format.encoding.as_ref().is_some_and(|encoding| !encoding.eq_ignore_ascii_case("base64")) {
-        "encoding is not base64"
-    } else {
-        return Ok(());
-    };
-    Err(Refusal::invalid(format_args!("{member}: {wrong}")))
-}
-
-fn is_json_object(text: &str) -> bool {
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
 }
 
 #[cfg(test)]

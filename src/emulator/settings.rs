@@ -33,6 +33,18 @@ pub struct TurnRequest {
     pub history: Vec<(String, String)>,
     /// Names of the declared tools.
     pub tools: Vec<String>,
+    pub tool_choice: ToolChoice,
+}
+
+/// What the client asked the model to call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    #[default]
+    Auto,
+    /// Some tool, whichever.
+    Any,
+    /// The one of this name.
+    Tool(String),
 }
 
 /// Told to the host.
@@ -53,8 +65,14 @@ pub enum BrainNotice {
 /// Done by the host in a turn.
 #[derive(Debug, Clone)]
 pub enum BrainAction {
-    /// What the user said, as the brain understood it; at most once, before the first `Say`.
+    /// What the user said, as the brain understood it; before the first `Say`. Each is a fragment of its own.
     Heard(String),
+    /// An event of the service as it stands (`fields` is a JSON object, to which the common ones are added), in its place
+    /// between the sentences.
+    Event {
+        name: String,
+        fields: String,
+    },
     /// One sentence: text, and PCM16LE mono at the turn's `output_rate_hz` (None: a placeholder tone per word).
     Say {
         text: String,

@@ -2,7 +2,11 @@
 //!
 //! For each sentence a SPECULATIVE text, then its audio in 80 ms pieces, three times faster than it is played; the FINAL
 //! text follows once the sentence has been heard, by clock. A barge-in drops the rest: what was not heard never gets
-//! a FINAL text.
+//! a FINAL text. Where builds of the service differ, [`Build`] decides.
+
+mod barge_in;
+mod finals;
+mod played;
 
 use std::{
     collections::VecDeque,
@@ -12,17 +16,18 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    build::{Build, Completions, EndTurn, Finals},
     dialogue::Emit,
-    output::{Block, INTERRUPTED_MARKER, Speaker, Stage, StopReason, Tokens, Writer},
+    output::{Block, Speaker, Stage, StopReason, Tokens, Writer},
     pace::Pace,
     sound,
 };
 use crate::audio::{SAMPLE_BYTES, duration_ms};
+use finals::Owed;
+use played::{Played, first_words};
 
 const PIECE_MS: u32 = 80;
 const FASTER_THAN_PLAYED: u32 = 3;
-/// How long a loudspeaker may lag behind our clock: network, jitter buffer, sound card.
-const LOUDSPEAKER_LAG: Duration = Duration::from_millis(600);
 /// For orientation in usage events only; the service's tokenizer is not known.
 const SPEECH_TOKENS_PER_SECOND: u64 = 25;
 const TEXT_BYTES_PER_TOKEN: usize = 4;
@@ -30,6 +35,7 @@ const TEXT_BYTES_PER_TOKEN: usize = 4;
 enum Item {
     Sentence { text: String, pcm: Bytes },
     Tool { tool_use_id: String, name: String, arguments: String },
+    Event { name: String, fields: String },
 }
 
 /// A sentence whose audio is being sent.
@@ -40,30 +46,28 @@ struct Sending {
     text_bytes: usize,
 }
 
-/// A sentence that was announced and has no FINAL text yet.
-struct Announced {
-    text: String,
-    starts: Instant,
-    ends: Instant,
-    last: bool,
+/// How far the running turn has come.
+#[derive(Default)]
+struct Course {
+    /// Its first sentence was.
+    announced: bool,
+    /// The brain has nothing to add.
+    finishing: bool,
+    end_turn_sent: bool,
 }
 
 pub(super) struct Speech {
     writer: Writer,
+    build: Build,
     rate_hz: u32,
     pace: Pace,
     queue: VecDeque<Item>,
     queued_bytes: usize,
     sending: Option<Sending>,
     next_piece: Instant,
-    announced: VecDeque<Announced>,
-    /// When all audio sent so far has been played.
-    played_until: Instant,
-    /// The loudest 20 ms of what is being played.
-    level: f32,
-    /// The brain has nothing to add to this turn.
-    finishing: bool,
-    end_turn_sent: bool,
+    played: Played,
+    owed: Owed,
+    course: Course,
     completion_started: bool,
     usage: Tokens,
     said: Vec<String>,
@@ -71,20 +75,19 @@ pub(super) struct Speech {
 }
 
 impl Speech {
-    pub(super) fn new(prompt_name: &str, rate_hz: u32, pace: Pace, now: Instant) -> Self {
+    pub(super) fn new(prompt_name: &str, rate_hz: u32, build: Build, pace: Pace, now: Instant) -> Self {
         Self {
             writer: Writer::new(prompt_name),
+            build,
             rate_hz,
             pace,
             queue: VecDeque::new(),
             queued_bytes: 0,
             sending: None,
             next_piece: now,
-            announced: VecDeque::new(),
-            played_until: now,
-            level: 0.0,
-            finishing: false,
-            end_turn_sent: false,
+            played: Played::new(now),
+            owed: Owed::default(),
+            course: Course::default(),
             completion_started: false,
             usage: Tokens::default(),
             said: Vec::new(),
@@ -102,15 +105,21 @@ impl Speech {
     }
 
     pub(super) fn user_began(&mut self, offset_ms: u64, out: &mut Vec<Emit>) {
-        out.push(Emit::Event(self.writer.user_speech_start(offset_ms)));
-        self.start_completion(out);
+        if self.build.speech_events {
+            out.push(Emit::Event(self.writer.user_speech_start(offset_ms)));
+        }
+        if self.build.completions == Completions::Stream {
+            self.start_completion(out);
+        }
     }
 
     pub(super) fn user_ended(&self, offset_ms: u64, detected_ms: u64, out: &mut Vec<Emit>) {
-        out.push(Emit::Event(self.writer.user_speech_end(offset_ms, detected_ms)));
+        if self.build.speech_events {
+            out.push(Emit::Event(self.writer.user_speech_end(offset_ms, detected_ms)));
+        }
     }
 
-    /// The one transcript of an utterance of `spoken_ms`.
+    /// The transcript of an utterance, or of a fragment of it, of `spoken_ms`.
     pub(super) fn user_said(&mut self, text: &str, spoken_ms: u64, out: &mut Vec<Emit>) {
         self.start_completion(out);
         self.text(Speaker::User, Stage::Final, text, StopReason::PartialTurn, out);
@@ -134,19 +143,29 @@ impl Speech {
         self.queue.push_back(Item::Tool { tool_use_id, name, arguments });
     }
 
+    /// An event that a script spells out.
+    pub(super) fn event(&mut self, name: String, fields: String) {
+        self.queue.push_back(Item::Event { name, fields });
+    }
+
     /// No more will be said or called in this turn.
     pub(super) fn finish(&mut self) {
-        self.finishing = true;
+        self.course.finishing = true;
     }
 
     pub(super) fn begin_turn(&mut self) {
-        self.finishing = false;
-        self.end_turn_sent = false;
+        self.course = Course::default();
+        self.owed.begin_turn();
     }
 
     /// What the user's loudspeaker plays now, as the RMS of its loudest 20 ms.
     pub(super) fn level(&self, now: Instant) -> Option<f32> {
-        (self.level > 0.0 && now < self.played_until + LOUDSPEAKER_LAG).then_some(self.level)
+        self.played.level(now)
+    }
+
+    /// Nothing is being said or heard.
+    pub(super) fn is_silent(&self) -> bool {
+        self.queue.is_empty() && self.sending.is_none() && self.played.is_silent()
     }
 
     /// The sentences heard since the last call.
@@ -156,8 +175,7 @@ impl Speech {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let piece = self.sending.as_ref().filter(|sending| sending.sent < sending.pcm.len()).map(|_| self.next_piece);
-        let heard = self.announced.front().map(|sentence| sentence.ends);
-        piece.into_iter().chain(heard).min()
+        piece.into_iter().chain(self.played.next_end()).min()
     }
 
     /// Sends what is due.
@@ -171,7 +189,7 @@ impl Speech {
                     }
                     self.send_piece(sending, out);
                 }
-                Some(sending) if self.queue.is_empty() && !self.finishing => {
+                Some(sending) if self.queue.is_empty() && !self.course.finishing => {
                     // Whether this was the last sentence is not known yet.
                     self.sending = Some(sending);
                     break;
@@ -185,34 +203,21 @@ impl Speech {
                     Some(Item::Tool { tool_use_id, name, arguments }) => {
                         self.send_call(&tool_use_id, &name, &arguments, out);
                     }
+                    Some(Item::Event { name, fields }) => {
+                        self.start_completion(out);
+                        out.push(Emit::Event(self.writer.any(&name, &fields)));
+                    }
                     None => break,
                 },
             }
         }
-        if self.finishing && !self.end_turn_sent && self.sending.is_none() {
+        if self.course.finishing && !self.course.end_turn_sent && self.sending.is_none() {
             self.end_silently(out);
         }
         self.send_finals(now, out);
-    }
-
-    /// The user spoke or typed over the model. What was heard of the present sentence gets its FINAL text, then the
-    /// marker; nothing more of this turn follows.
-    pub(super) fn interrupt(&mut self, now: Instant, out: &mut Vec<Emit>) {
-        self.send_finals(now, out);
-        let sending = self.sending.take();
-        if sending.is_some() || !self.announced.is_empty() {
-            if let Some(sentence) = self.announced.pop_front() {
-                let heard = now.saturating_duration_since(sentence.starts);
-                let whole = sentence.ends.saturating_duration_since(sentence.starts);
-                let words = first_words(&sentence.text, heard.as_secs_f64() / whole.as_secs_f64());
-                self.send_final(words, StopReason::PartialTurn, out);
-            }
-            self.text(Speaker::Assistant, Stage::Final, INTERRUPTED_MARKER, StopReason::Interrupted, out);
-            if let Some(sending) = sending {
-                out.push(Emit::Event(self.writer.audio_end(&sending.block, StopReason::EndTurn)));
-            }
+        if self.course.end_turn_sent && self.played.is_silent() {
+            self.end_reply(out);
         }
-        self.forget(now);
     }
 
     /// The client ended the prompt: nothing more is said, and what was sent counts as heard.
@@ -222,10 +227,11 @@ impl Speech {
         if let Some(sending) = sending {
             self.end_audio(&sending, true, out);
         }
-        while let Some(sentence) = self.announced.pop_front() {
-            let share = if self.announced.is_empty() { sent } else { 1.0 };
-            let reason = if sentence.last { StopReason::EndTurn } else { StopReason::PartialTurn };
-            self.send_final(first_words(&sentence.text, share), reason, out);
+        while let Some(sentence) = self.played.next() {
+            let share = if self.played.is_silent() { sent } else { 1.0 };
+            if self.build.finals == Finals::Spoken {
+                self.send_final(first_words(&sentence.text, share), self.final_reason(sentence.last), out);
+            }
         }
         if self.completion_started {
             out.push(Emit::Event(self.writer.completion_end()));
@@ -237,7 +243,9 @@ impl Speech {
     pub(super) fn open_audio(&mut self, out: &mut Vec<Emit>) -> Block {
         self.start_completion(out);
         let (block, event) = self.writer.audio_start(self.rate_hz);
-        out.push(Emit::Event(event));
+        if self.build.announced_audio {
+            out.push(Emit::Event(event));
+        }
         block
     }
 
@@ -246,27 +254,34 @@ impl Speech {
     }
 
     fn start_completion(&mut self, out: &mut Vec<Emit>) {
-        if !self.completion_started {
+        if !self.completion_started && self.build.completions != Completions::Never {
             self.completion_started = true;
             out.push(Emit::Event(self.writer.completion_start()));
         }
     }
 
+    /// A reply is complete, its FINAL texts included, or was cut short.
+    fn end_reply(&mut self, out: &mut Vec<Emit>) {
+        if self.completion_started && self.build.completions == Completions::Reply {
+            self.completion_started = false;
+            out.push(Emit::Event(self.writer.completion_end()));
+            self.writer.renew_completion();
+        }
+    }
+
     fn start_sentence(&mut self, text: String, pcm: Bytes, now: Instant, out: &mut Vec<Emit>) {
         self.start_completion(out);
-        self.text(Speaker::Assistant, Stage::Speculative, &text, StopReason::PartialTurn, out);
-        let (block, event) = self.writer.audio_start(self.rate_hz);
-        out.push(Emit::Event(event));
-        if self.level(now).is_none() {
-            self.level = 0.0;
+        self.text(Speaker::Assistant, Stage::Speculative, &text, self.final_reason(false), out);
+        if !std::mem::replace(&mut self.course.announced, true) {
+            self.next_turn_shows(out);
         }
-        self.level = self.level.max(sound::loudest_window(&pcm, self.rate_hz));
+        let block = self.open_audio(out);
         self.next_piece = self.next_piece.max(now);
-        let starts = self.played_until.max(self.next_piece);
-        let ends = starts + self.pace.scale(self.duration(pcm.len()));
-        self.played_until = ends;
-        self.sending = Some(Sending { block, pcm, sent: 0, text_bytes: text.len() });
-        self.announced.push_back(Announced { text, starts, ends, last: false });
+        let text_bytes = text.len();
+        let length = self.pace.scale(self.duration(pcm.len()));
+        let loudest = sound::loudest_window(&pcm, self.rate_hz);
+        self.played.announce(text, length, loudest, self.next_piece, now);
+        self.sending = Some(Sending { block, pcm, sent: 0, text_bytes });
     }
 
     fn send_piece(&mut self, mut sending: Sending, out: &mut Vec<Emit>) {
@@ -281,12 +296,11 @@ impl Speech {
     }
 
     fn end_audio(&mut self, sending: &Sending, last: bool, out: &mut Vec<Emit>) {
-        let reason = if last { StopReason::EndTurn } else { StopReason::PartialTurn };
+        let ends_turn = last && self.build.end_turn != EndTurn::Never;
+        let reason = if ends_turn { StopReason::EndTurn } else { StopReason::PartialTurn };
         out.push(Emit::Event(self.writer.audio_end(&sending.block, reason)));
-        self.end_turn_sent = last;
-        if let Some(sentence) = self.announced.back_mut() {
-            sentence.last = last;
-        }
+        self.course.end_turn_sent = last;
+        self.played.close(last);
         let tokens = Tokens {
             speech_out: duration_ms(sending.sent, self.rate_hz) * SPEECH_TOKENS_PER_SECOND / 1_000,
             text_out: text_tokens(sending.text_bytes),
@@ -298,9 +312,11 @@ impl Speech {
     /// A turn in which nothing was said, or whose last word was a tool call: clients wait for `END_TURN` on an audio
     /// block and would wait for ever.
     fn end_silently(&mut self, out: &mut Vec<Emit>) {
-        let block = self.open_audio(out);
-        self.close_audio(&block, out);
-        self.end_turn_sent = true;
+        self.course.end_turn_sent = true;
+        if self.build.end_turn != EndTurn::Never {
+            let block = self.open_audio(out);
+            self.close_audio(&block, out);
+        }
     }
 
     fn send_call(&mut self, tool_use_id: &str, name: &str, arguments: &str, out: &mut Vec<Emit>) {
@@ -310,20 +326,6 @@ impl Speech {
         out.push(Emit::Event(self.writer.tool_use(&block, tool_use_id, name, arguments)));
         out.push(Emit::Event(self.writer.tool_end(&block)));
         self.count(Tokens { text_out: text_tokens(name.len() + arguments.len()), ..Tokens::default() }, out);
-    }
-
-    fn send_finals(&mut self, now: Instant, out: &mut Vec<Emit>) {
-        while let Some(sentence) = self.announced.pop_front_if(|sentence| sentence.ends <= now) {
-            let reason = if sentence.last { StopReason::EndTurn } else { StopReason::PartialTurn };
-            self.send_final(&sentence.text, reason, out);
-        }
-    }
-
-    fn send_final(&mut self, text: &str, reason: StopReason, out: &mut Vec<Emit>) {
-        if !text.is_empty() {
-            self.text(Speaker::Assistant, Stage::Final, text, reason, out);
-            self.said.push(text.to_owned());
-        }
     }
 
     fn text(&self, speaker: Speaker, stage: Stage, text: &str, reason: StopReason, out: &mut Vec<Emit>) {
@@ -344,12 +346,9 @@ impl Speech {
     fn forget(&mut self, now: Instant) {
         self.queue.clear();
         self.queued_bytes = 0;
-        self.announced.clear();
-        self.played_until = now;
+        self.played.cut(now);
         self.next_piece = now;
-        self.level = 0.0;
-        self.finishing = false;
-        self.end_turn_sent = false;
+        self.course = Course::default();
     }
 
     fn duration(&self, bytes: usize) -> Duration {
@@ -366,15 +365,4 @@ fn share(part: usize, whole: usize) -> f64 {
     #[allow(clippy::cast_precision_loss)] // a share of some megabytes
     let share = part as f64 / whole.max(1) as f64;
     share
-}
-
-/// The words that fit wholly into the first `share` of `text`.
-fn first_words(text: &str, share: f64) -> &str {
-    if share >= 1.0 {
-        return text;
-    }
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let bytes = (text.len() as f64 * share.max(0.0)) as usize;
-    let end = text.char_indices().rfind(|(at, letter)| *at <= bytes && letter.is_whitespace()).map_or(0, |(at, _)| at);
-    text.get(..end).unwrap_or_default()
 }

@@ -28,7 +28,7 @@ class HandCore:
         os.eventfd_write(self.fd, 1)
 
     def turn(self, turn_id, text="Hello."):
-        self.tell(("turn", turn_id, text, b"", 16_000, 24_000, "tiffany", "", [("user", " ")], ["look"]))
+        self.tell(("turn", turn_id, text, b"", 16_000, 24_000, "tiffany", "", [("user", " ")], ["look"], "any"))
 
     def drain(self, max_notices):
         with contextlib.suppress(BlockingIOError):
@@ -73,6 +73,7 @@ async def next_act(core):
 
 async def test_results_of_tools_find_their_calls(core):
     async def brain(turn):
+        assert (turn.tools, turn.tool_choice) == (("look",), "any")
         both = await asyncio.gather(turn.call("look", {"at": "sky"}), turn.call("look"))
         await turn.say(str(both))
 
@@ -83,6 +84,26 @@ async def test_results_of_tools_find_their_calls(core):
     core.tell(("tool_result", 3, 2, '{"b": 2}'), ("tool_result", 9, 1, "{}"), ("tool_result", 3, 1, '{"a": 1}'))
     assert await next_act(core) == ("say", 3, "[{'a': 1}, {'b': 2}]")
     assert await next_act(core) == ("done", 3)
+    await host.aclose()
+
+
+async def test_a_call_that_is_given_up_leaves_the_others_alone(core):
+    async def brain(turn):
+        slow = asyncio.create_task(turn.call("look", {"at": "sea"}))
+        sky = await turn.call("look", {"at": "sky"})
+        slow.cancel()
+        await turn.say(str(sky))
+        await turn.say(str(await turn.call("look")))
+
+    host = BrainHost(core, brain, None)
+    core.turn(3)
+    calls = {(await next_act(core))[4]: n for n in (1, 2)}
+    core.tell(("tool_result", 3, 1, '{"n": 1}'), ("tool_result", 3, 2, '{"n": 2}'))
+    said = await next_act(core)
+    assert said == ("say", 3, str({"n": calls['{"at": "sky"}']}))
+    assert (await next_act(core))[:3] == ("call", 3, 3)
+    core.tell(("tool_result", 3, 3, '{"n": 3}'))
+    assert await next_act(core) == ("say", 3, "{'n': 3}")
     await host.aclose()
 
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod emulator_faults;
+mod emulator_tools;
 mod emulator_wire;
 mod raw_client;
 mod session_emulator;

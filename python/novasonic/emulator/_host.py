@@ -69,6 +69,7 @@ class BrainHost:
         system: str,
         history: list[tuple[Any, str]],
         tools: list[str],
+        tool_choice: str | None,
     ) -> None:
         turn = Turn(
             self._core,
@@ -81,6 +82,7 @@ class BrainHost:
             system=system,
             history=tuple(Message(role, said) for role, said in history if said.strip()),
             tools=tuple(tools),
+            tool_choice=tool_choice,
         )
         task = self.loop.create_task(self._run(turn_id, turn), name=f"emulator brain, turn {turn_id}")
         self._turns[turn_id] = (turn, task)

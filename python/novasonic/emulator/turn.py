@@ -37,6 +37,8 @@ class Turn:
         system: The system prompt.
         history: What was said before on this stream, the replayed history first.
         tools: Names of the tools the client declared.
+        tool_choice: What the client wants called: None: whatever the model likes; ``"any"``: some tool; else the tool
+            of this name. It is for the brain to obey.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Turn:
         system: str,
         history: tuple[Message, ...],
         tools: tuple[str, ...],
+        tool_choice: str | None,
     ) -> None:
         self.text = text
         self.pcm = pcm
@@ -61,6 +64,7 @@ class Turn:
         self.system = system
         self.history = history
         self.tools = tools
+        self.tool_choice = tool_choice
         self._core = core
         self._id = turn_id
         self._calls: dict[int, asyncio.Future[str]] = {}
@@ -73,8 +77,8 @@ class Turn:
     async def heard(self, text: str) -> None:
         """Tell what the user said, as understood; it becomes the user's transcript.
 
-        Once, before the first `say` or `call`, in a spoken turn. Without it the transcript says how long the user
-        spoke.
+        In a spoken turn, before the first `say` or `call`. Called several times, each is a transcript of its own, as
+        the service now and then sends them. Without it the transcript says how long the user spoke.
 
         Raises:
             ConfigError: ``code="heard_too_late"``: the answer has begun.
@@ -109,6 +113,9 @@ class Turn:
 
     async def call(self, name: str, args: Mapping[str, Any] | None = None) -> Any:
         """Call a tool of the client and wait for its result.
+
+        Several calls may wait at once (``asyncio.gather``); they go out in the order in which they were made, and their
+        results come in any. Cancelled, the call stays made and its result is dropped.
 
         Args:
             name: The tool.

@@ -6,11 +6,13 @@
 mod echo;
 mod parrot;
 mod plan;
+mod results;
 mod script;
 
 use std::{io, sync::Arc, time::Instant};
 
 use super::{
+    build::Build,
     pace::Pace,
     settings::{BrainChoice, TurnRequest},
 };
@@ -31,6 +33,12 @@ pub(super) struct Progress {
     script_turns: usize,
 }
 
+/// A tool's result that came when its turn was over.
+pub(super) struct LateResult {
+    pub(super) name: String,
+    pub(super) content: String,
+}
+
 /// How a turn will be answered.
 pub(super) enum Answer {
     Plan(Plan),
@@ -47,6 +55,25 @@ impl Brain {
             BrainChoice::Script(path) => Self::Script(Arc::new(script::Script::load(path)?)),
             BrainChoice::Host(_) => Self::Host,
         })
+    }
+
+    /// The build of the service that it plays.
+    pub(super) fn build(&self) -> Build {
+        match self {
+            Self::Script(script) => script.build(),
+            Self::Echo | Self::Parrot | Self::Host => Build::default(),
+        }
+    }
+
+    /// What it says of a result that came late, if anything.
+    pub(super) fn speak_of(&self, result: LateResult, rate_hz: u32, pace: Pace, now: Instant) -> Option<Plan> {
+        match self {
+            Self::Script(script) => {
+                let steps = script.speak_of(&result.name, rate_hz)?;
+                Some(Plan::new(steps, pace, now).knowing(result))
+            }
+            Self::Echo | Self::Parrot | Self::Host => None,
+        }
     }
 
     /// `echo` has no turns and answers typed text with nothing.

@@ -3,9 +3,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::*;
-use crate::emulator::{client_events::*, settings::BrainChoice, sound};
+use super::{
+    turns::{APOLOGY, MOST_QUEUED_BYTES},
+    *,
+};
+use crate::emulator::{
+    client_events::*,
+    settings::{BrainAction, BrainChoice},
+    sound,
+};
+
+mod builds;
+mod silence;
 
 /// A stream with a clock that only the test moves.
 struct Stage {
@@ -523,15 +534,21 @@ fn a_call_waits_for_the_sentence_before_it_and_undeclared_tools_fail_at_once() {
     assert_eq!(stage.lines(), ["AUDIO", "/AUDIO END_TURN"], "END_TURN is owed on an audio block");
 }
 
-#[test]
-fn a_script_calls_and_uses_the_result() {
+/// The brain of a script with this source.
+fn script(source: &str) -> Brain {
     let path = std::env::temp_dir().join(format!("novasonic-dialogue-{}.toml", Uuid::new_v4()));
-    let source = "[[turn]]\nheard = \"How warm?\"\n[[turn.step]]\ncall = \"getWeather\"\narguments = { city = \"Oslo\" \
-                  }\n[[turn.step]]\ndelay_ms = 300\ntext = \"I got {result}\"\ntone_hz = 500\ntone_ms = 80\n";
     std::fs::write(&path, source).unwrap();
     let brain = Brain::load(&BrainChoice::Script(path.clone()));
     std::fs::remove_file(path).unwrap();
-    let mut stage = Stage::open(brain.unwrap());
+    brain.unwrap()
+}
+
+#[test]
+fn a_script_calls_and_uses_the_result() {
+    let mut stage = Stage::open(script(
+        "[[turn]]\nheard = \"How warm?\"\n[[turn.step]]\ncall = \"getWeather\"\narguments = { city = \"Oslo\" \
+         }\n[[turn.step]]\ndelay_ms = 300\ntext = \"I got {result}\"\ntone_hz = 500\ntone_ms = 80\n",
+    ));
     stage.speak();
     let id = tool_use_id(&stage.out);
     assert_eq!(
@@ -611,6 +628,7 @@ fn a_turn_is_asked_with_all_that_the_stream_carries() {
     assert_eq!((turn.voice.as_str(), turn.system.as_str(), turn.text.as_deref()), ("amy", "Be kind.", None));
     assert_eq!(turn.history, [("user".into(), "hi".into()), ("assistant".into(), "hello".into())]);
     assert_eq!(turn.tools, ["a", "b"]);
+    assert_eq!(turn.tool_choice, ToolChoice::Auto);
     assert!(turn.pcm.windows(32_000).step_by(2).any(|window| window == spoken()));
 }
 

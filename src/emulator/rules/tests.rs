@@ -323,12 +323,21 @@ fn a_tool_result_must_be_a_json_object_in_a_block_of_its_own() {
     let text = || json!({"mediaType": "text/plain"});
     let bare =
         event("contentStart", &json!({"promptName": PROMPT, "contentName": "r", "type": "TOOL", "role": "TOOL"}));
+    let untyped = event(
+        "contentStart",
+        &json!({"promptName": PROMPT, "contentName": "r", "type": "TOOL", "role": "TOOL",
+            "toolResultInputConfiguration": {"toolUseId": "id", "textInputConfiguration": text()}}),
+    );
     let table: Vec<ToolCase> = vec![
         ("object", vec![start("TOOL", text()), tool_result("r", r#"{"t":1}"#), content_end("r")], None),
         ("plain text", vec![start("TOOL", text()), tool_result("r", "21 degrees")], Some(TOOL_RESPONSE)),
         ("array", vec![start("TOOL", text()), tool_result("r", "[1]")], Some(TOOL_RESPONSE)),
+        ("scalar", vec![start("TOOL", text()), tool_result("r", "21")], Some(TOOL_RESPONSE)),
+        ("encoded twice", vec![start("TOOL", text()), tool_result("r", r#""{\"t\":1}""#)], Some(TOOL_RESPONSE)),
         ("role USER", vec![start("USER", text())], Some(TOOL_RESPONSE)),
         ("no media type", vec![start("TOOL", json!({}))], Some("contentType")),
+        ("another media type", vec![start("TOOL", json!({"mediaType": "text/html"}))], Some("contentType")),
+        ("no type", vec![untyped], Some(TOOL_RESPONSE)),
         ("no configuration", vec![bare], Some(TOOL_RESPONSE)),
         ("textInput inside", vec![start("TOOL", text()), text_input("r", "{}")], Some(TOOL_RESPONSE)),
         ("twice", vec![start("TOOL", text()), tool_result("r", "{}"), tool_result("r", "{}")], Some(TOOL_RESPONSE)),
@@ -374,6 +383,71 @@ fn a_tool_result_must_be_a_json_object_in_a_block_of_its_own() {
     }
 }
 
+/// Reference §1.2.
+#[test]
+fn tools_are_declared_as_documented() {
+    let spec = |name: &str| json!({"name": name, "description": "d", "inputSchema": {"json": "{}"}});
+    let two = || json!([tool("a"), tool("b")]);
+    let prompt = |configuration: serde_json::Value| {
+        event(
+            "promptStart",
+            &json!({"promptName": PROMPT, "audioOutputConfiguration": {"sampleRateHertz": 8_000, "voiceId": "amy"},
+                "toolUseOutputConfiguration": {"mediaType": "application/json"}, "toolConfiguration": configuration}),
+        )
+    };
+    let chosen = |choice: serde_json::Value| prompt(json!({"tools": two(), "toolChoice": choice}));
+    let without_output = |media: serde_json::Value| {
+        event(
+            "promptStart",
+            &json!({"promptName": PROMPT, "audioOutputConfiguration": {"sampleRateHertz": 8_000, "voiceId": "amy"},
+                "toolUseOutputConfiguration": media, "toolConfiguration": {"tools": two()}}),
+        )
+    };
+    let mut undescribed = spec("t");
+    undescribed["description"] = json!(7);
+    let legal = [
+        ("no choice", prompt(json!({"tools": two()})), ToolChoice::Auto),
+        ("auto", chosen(json!({"auto": {}})), ToolChoice::Auto),
+        ("any", chosen(json!({"any": {}})), ToolChoice::Any),
+        ("one", chosen(json!({"tool": {"name": "b"}})), ToolChoice::Tool("b".into())),
+        ("no tools", prompt(json!({"tools": []})), ToolChoice::Auto),
+        ("auto without tools", prompt(json!({"toolChoice": {"auto": {}}})), ToolChoice::Auto),
+        ("every letter", prompt(json!({"tools": [{"toolSpec": spec("aZ_9-")}]})), ToolChoice::Auto),
+    ];
+    for (name, payload, choice) in legal {
+        let mut rules = Rules::new();
+        assert_eq!(judge(&mut rules, &[session_start()]), None);
+        match rules.accept(&Event::parse(&payload).unwrap()) {
+            Ok(Meaning::Prompt { tool_choice, .. }) => assert_eq!(tool_choice, choice, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let illegal = [
+        ("none", chosen(json!({"none": {}})), UNPARSABLE),
+        ("a word", chosen(json!("any")), UNPARSABLE),
+        ("two at once", chosen(json!({"auto": {}, "any": {}})), UNPARSABLE),
+        ("tool without a name", chosen(json!({"tool": {}})), UNPARSABLE),
+        ("a tool that is not there", chosen(json!({"tool": {"name": "c"}})), "not declared"),
+        ("any of no tools", prompt(json!({"tools": [], "toolChoice": {"any": {}}})), "toolChoice without tools"),
+        ("no toolSpec", prompt(json!({"tools": [spec("t")]})), UNPARSABLE),
+        ("no schema", prompt(json!({"tools": [{"toolSpec": {"name": "t"}}]})), UNPARSABLE),
+        ("no name", prompt(json!({"tools": [{"toolSpec": {"inputSchema": {"json": "{}"}}}]})), UNPARSABLE),
+        ("a number for a description", prompt(json!({"tools": [{"toolSpec": undescribed}]})), UNPARSABLE),
+        (
+            "schema of no JSON",
+            prompt(json!({"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": "x"}}}]})),
+            "JSON object",
+        ),
+        ("an empty name", prompt(json!({"tools": [{"toolSpec": spec("")}]})), "toolSpec.name"),
+        ("a name with a blank", prompt(json!({"tools": [{"toolSpec": spec("get weather")}]})), "toolSpec.name"),
+        ("a long name", prompt(json!({"tools": [{"toolSpec": spec(&"x".repeat(65))}]})), "toolSpec.name"),
+        ("twice the same", prompt(json!({"tools": [tool("a"), tool("a")]})), "same toolSpec.name"),
+        ("no output configuration", without_output(json!(null)), "toolUseOutputConfiguration"),
+        ("another output", without_output(json!({"mediaType": "text/plain"})), "toolUseOutputConfiguration"),
+    ];
+    refuses_the_last(illegal.map(|(name, payload, words)| (name, vec![session_start(), payload], words)).into());
+}
+
 #[test]
 fn meanings_carry_what_the_blocks_held() {
     let mut rules = Rules::new();
@@ -397,7 +471,7 @@ fn meanings_carry_what_the_blocks_held() {
         told,
         [
             "Session(Medium)",
-            r#"Prompt { name: "p", rate_hz: 24000, voice: "matthew", tools: [] }"#,
+            r#"Prompt { name: "p", rate_hz: 24000, voice: "matthew", tools: [], tool_choice: Auto }"#,
             r#"System("Be kind.")"#,
             r#"History(User, "hi")"#,
             "AudioOpened { rate_hz: 16000, role_given: true }",

@@ -1,10 +1,10 @@
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 use super::*;
 use crate::emulator::{
-    brains::{Answer, Brain, Progress},
+    brains::{Answer, Brain, Plan, Progress},
     pace::Pace,
-    settings::BrainChoice,
+    settings::{BrainChoice, ToolChoice},
 };
 
 /// A directory of this test's own, removed with it.
@@ -52,6 +52,7 @@ fn request(text: Option<&str>) -> TurnRequest {
         system: String::new(),
         history: Vec::new(),
         tools: Vec::new(),
+        tool_choice: ToolChoice::Auto,
     }
 }
 
@@ -60,7 +61,7 @@ fn texts(steps: &[Step]) -> Vec<&str> {
         .iter()
         .map(|step| match &step.action {
             BrainAction::Heard(text) | BrainAction::Say { text, .. } => text.as_str(),
-            BrainAction::Call { name, .. } => name,
+            BrainAction::Call { name, .. } | BrainAction::Event { name, .. } => name,
             BrainAction::Done => "done",
             BrainAction::Failed(_) => "failed",
         })
@@ -135,6 +136,52 @@ fn a_plan_waits_for_delays_and_results() {
     assert!(plan.next(after(99_000)).is_none());
 }
 
+/// The next action, of a plan that must have one.
+fn due(plan: &mut Plan, now: Instant) -> BrainAction {
+    plan.next(now).expect("something to do")
+}
+
+fn planned(source: &str, now: Instant) -> Plan {
+    let brain = Brain::Script(Folder::new().load(source).unwrap().into());
+    match brain.answer(&request(None), &mut Progress::default(), Pace::new(1.0), now) {
+        Answer::Plan(plan) => plan,
+        Answer::Host => panic!("a script plans"),
+    }
+}
+
+#[test]
+fn calls_may_run_beside_each_other_and_a_text_waits_for_what_it_uses() {
+    let source = "[[turn]]\n[[turn.step]]\ncall = \"a\"\nwait = false\n[[turn.step]]\ntext = \"one moment\"\n\
+        [[turn.step]]\ncall = \"b\"\nwait = false\n[[turn.step]]\ntext = \"{result.a.x} {result.b.x} {result}\"\n";
+    for (first, last) in [(0, 2), (2, 0)] {
+        let now = Instant::now();
+        let mut plan = planned(source, now);
+        assert!(matches!(due(&mut plan, now), BrainAction::Call { call_id: 0, .. }));
+        assert!(matches!(due(&mut plan, now), BrainAction::Say { text, .. } if text == "one moment"));
+        assert!(matches!(due(&mut plan, now), BrainAction::Call { call_id: 2, .. }));
+        assert!(plan.next(now).is_none());
+        let content = |id: u64| format!(r#"{{"x":"of {id}"}}"#);
+        plan.tool_result(first, content(first), now);
+        assert!(plan.next(now).is_none());
+        plan.tool_result(last, content(last), now);
+        let BrainAction::Say { text, .. } = due(&mut plan, now) else { panic!("no sentence") };
+        assert_eq!(text, format!("of 0 of 2 {}", content(last)));
+        assert!(matches!(due(&mut plan, now), BrainAction::Done));
+    }
+}
+
+#[test]
+fn a_call_takes_results_for_arguments_and_may_encode_them_twice() {
+    let source = "[[turn]]\n[[turn.step]]\ncall = \"a\"\n[[turn.step]]\ncall = \"b\"\narguments = { id = \
+        \"{result.a.id}\", say = \"n {result.a.id}\" }\ndouble_encoded = true\n";
+    let now = Instant::now();
+    let mut plan = planned(source, now);
+    due(&mut plan, now);
+    plan.tool_result(0, r#"{"id":7}"#.into(), now);
+    let BrainAction::Call { arguments, .. } = due(&mut plan, now) else { panic!("no call") };
+    assert_eq!(arguments, r#""{\"id\":7,\"say\":\"n 7\"}""#);
+}
+
 #[test]
 fn mistakes_name_file_line_and_key() {
     let folder = Folder::new();
@@ -147,12 +194,29 @@ fn mistakes_name_file_line_and_key() {
         ("[[turn]]\nheared = \"x\"\n[[turn.step]]\ntext = \"x\"\n", 2, "heared"),
         ("[[turn]]\n[[turn.step]]\ntext = 7\n", 3, "text"),
         ("[[turn]]\n[[turn.step]]\ntext = \"open\n", 3, "text"),
-        ("[[turn]]\n[[turn.step]]\ndelay_ms = 3\n", 2, "it needs text, wav, tone_hz or call"),
+        ("[[turn]]\n[[turn.step]]\ndelay_ms = 3\n", 2, "it needs text, wav, tone_hz, call or event"),
         ("[[turn]]\n[[turn.step]]\ntext = \"x\"\ndelay_ms = -1\n", 4, "delay_ms"),
         ("[[turn]]\n[[turn.step]]\ntext = \"x\"\ndelay_ms = 9999999\n", 4, "delay_ms"),
         ("[[turn]]\n[[turn.step]]\ntext = \"x\"\ncall = \"y\"\n", 4, "call"),
         ("[[turn]]\n[[turn.step]]\ntext = \"x\"\narguments = {}\n", 4, "arguments"),
         ("[[turn]]\n[[turn.step]]\ncall = \"x\"\narguments = { at = 2026-01-01 }\n", 4, "arguments"),
+        ("[[turn]]\n[[turn.step]]\ntext = \"x\"\nwait = false\n", 4, "wait: only with call"),
+        ("[[turn]]\n[[turn.step]]\nevent = \"x\"\ndouble_encoded = true\n", 4, "double_encoded: only with call"),
+        ("[[turn]]\n[[turn.step]]\ncall = \"x\"\nfields = {}\n", 4, "fields: only with event"),
+        ("[[turn]]\n[[turn.step]]\ncall = \"x\"\nevent = \"y\"\n", 3, "only one of them"),
+        ("[[turn]]\n[[turn.step]]\nevent = \"x\"\ntext = \"y\"\n", 3, "not both"),
+        ("[[turn]]\n[[turn.step]]\nevent = \"x\"\nfields = { at = 2026-01-01 }\n", 4, "fields"),
+        ("[[turn]]\n[[turn.step]]\ntext = \"{result}\"\n", 3, "a result of any tool before"),
+        ("[[turn]]\n[[turn.step]]\ncall = \"a\"\n[[turn.step]]\ntext = \"{result.b}\"\n", 5, "a result of b before"),
+        ("[[turn]]\n[[turn.step]]\ncall = \"a\"\narguments = { x = \"{result.a}\" }\n", 4, "arguments: a result of a"),
+        ("[[turn]]\non_result = \"a\"\nheard = \"x\"\n[[turn.step]]\ntext = \"x\"\n", 2, "on_result"),
+        ("[service]\nbarge = 1\n[[turn]]\n[[turn.step]]\ntext = \"x\"\n", 2, "barge"),
+        ("[service]\nfinals = \"soon\"\n[[turn]]\n[[turn.step]]\ntext = \"x\"\n", 2, "finals"),
+        (
+            "[service]\nbarge_in = \"speech_only\"\nspeech_events = false\n[[turn]]\n[[turn.step]]\ntext = \"x\"\n",
+            1,
+            "speech_only needs speech_events",
+        ),
         ("[[turn]]\n[[turn.step]]\ntext = \"x\"\ntone_ms = 5\n", 4, "tone_ms"),
         ("[[turn]]\n[[turn.step]]\ntone_hz = 9000\n", 3, "tone_hz"),
         ("[[turn]]\n[[turn.step]]\ntone_hz = nan\n", 3, "tone_hz"),
