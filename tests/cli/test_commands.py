@@ -225,3 +225,14 @@ def test_a_missing_extra_is_one_line(package, arguments, said):
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_scenarios_are_listed_and_can_be_played(start):
+    listed = novasonic("emulator", "--list-scenarios")
+    assert listed.returncode == 0, listed.stderr
+    assert any(line.startswith("tool-double-encoded ") for line in listed.stdout.splitlines())
+    told = json.loads(start("emulator", "--json", "--brain", "scenario:tool").stdout.readline())
+    assert told["https"].startswith("https://")
+    unknown = novasonic("emulator", "--brain", "scenario:tools")
+    assert unknown.returncode == 1
+    assert "No scenario is called 'tools'" in unknown.stderr

@@ -7,6 +7,7 @@ mod emulator_faults;
 mod emulator_tools;
 mod emulator_wire;
 mod raw_client;
+mod scenarios;
 mod session_emulator;
 mod transport_client;
 mod transport_connect;

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from novasonic.emulator import Emulator
+from novasonic.emulator import Emulator, scenarios
 from novasonic.emulator.server import REGION
 from novasonic.exceptions import NovaSonicError
 
@@ -28,6 +28,15 @@ __all__ = ["emulator"]
 # A reader that stops must not stop the emulator; it misses events then.
 _LINES_KEPT = 1_000
 _FLUSH_SECONDS = 1.0
+
+
+def _list_scenarios(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        listed = scenarios()
+        width = max(map(len, listed))
+        for name, description in listed.items():
+            click.echo(f"{name:{width}}  {description}")
+        context.exit()
 
 
 @click.command(short_help="Run the service's stand-in on this machine.")
@@ -51,7 +60,15 @@ _FLUSH_SECONDS = 1.0
     default="parrot",
     show_default=True,
     metavar="BRAIN",
-    help="Who answers: echo, parrot, voice (hears and speaks English; extra voice) or script:FILE.",
+    help="Who answers: echo, parrot, voice (hears and speaks English; extra voice), script:FILE or scenario:NAME.",
+)
+@click.option(
+    "--list-scenarios",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_scenarios,
+    help="Print the scenarios.",
 )
 @click.option("--no-auth", is_flag=True, help="Check no signatures: any credentials will do.")
 @click.option(

@@ -18,6 +18,7 @@ from novasonic import _core
 from novasonic.client import NovaSonic
 from novasonic.config import Credentials
 from novasonic.emulator._host import BrainHost
+from novasonic.emulator._scenarios import scenario_path
 from novasonic.emulator.reports import StreamReport
 from novasonic.exceptions import ConfigError
 
@@ -35,6 +36,7 @@ REGION = "us-east-1"
 """The region that `Emulator.client` signs for; the emulator itself takes any."""
 
 _SCRIPT = "script:"
+_SCENARIO = "scenario:"
 _VOICE = "voice"
 _BUILT_IN = ("echo", "parrot")
 _LAST_PORT = 65_535
@@ -48,8 +50,9 @@ class Emulator:
 
     Args:
         brain: Who answers: ``"echo"`` (each piece of audio at once), ``"parrot"`` (what was heard, after the pause),
-            ``"script:FILE"`` (turns of a TOML file), ``"voice"`` (a storyteller that understands and speaks English;
-            extra ``voice``), or ``async def brain(turn)``.
+            ``"script:FILE"`` (turns of a TOML file), ``"scenario:NAME"`` (a script that comes with the package; see
+            `novasonic.emulator.scenarios`), ``"voice"`` (a storyteller that understands and speaks English; extra
+            ``voice``), or ``async def brain(turn)``.
         verify: Check the signatures of requests and events.
         speed: 2.0: pauses, speech and time limits twice as fast.
         host: IP address to bind.
@@ -314,7 +317,11 @@ def _choose(brain: str | Brain) -> tuple[Brain | None, str, str | None]:
         return None, brain, None
     if brain.startswith(_SCRIPT) and len(brain) > len(_SCRIPT):
         return None, "script", brain.removeprefix(_SCRIPT)
-    raise _config_error(f'No brain is called {brain!r}. There are "echo", "parrot", "script:FILE" and "voice".')
+    if brain.startswith(_SCENARIO):
+        return None, "script", scenario_path(brain.removeprefix(_SCENARIO))
+    raise _config_error(
+        f'No brain is called {brain!r}. There are "echo", "parrot", "script:FILE", "scenario:NAME" and "voice".'
+    )
 
 
 def _remove(directory: Path, pid: int) -> None:
