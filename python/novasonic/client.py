@@ -128,8 +128,8 @@ class NovaSonic:
             model: Model id, one of `novasonic.models` or any other.
             system: System prompt.
             voice: Voice id, one of `novasonic.voices` or any other; the service refuses what it does not know.
-            input_rate: Rate of the user's audio in Hz, 8000 to 192000. The service's own 8000, 16000 and 24000 go up bit
-                by bit as given; any other is resampled to 16000.
+            input_rate: Rate of the user's audio in Hz, 8000 to 192000. The service's own 8000, 16000 and 24000 go up
+                untouched; any other is resampled to 16000.
             output_rate: Rate of the assistant's audio in Hz, 8000 to 192000; as `input_rate`, from 24000.
             turn_taking: How short a pause ends the user's turn: ``high`` (1.5 s), ``medium`` (1.75 s), ``low``
                 (2 s, AWS Nova 2 user guide, "Turn taking"); None: the service's default.
