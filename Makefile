@@ -41,8 +41,11 @@ $(VENV)/.extension: $(RUST_SOURCES) pyproject.toml $(VENV)/.build
 	$(PART) "build extension" $(BIN)/maturin develop --profile $(PROFILE) --extras demo
 	@touch $@
 
+# As make began: what a person waits for, building included.
+STARTED := $(shell date +%s)
+
 demo: preflight $(VENV)/.extension ## talk to the storyteller in your browser, no AWS account
-	@$(BIN)/novasonic demo --app storyteller.asgi:application --app-dir examples/storyteller
+	@NOVASONIC_DEMO_STARTED=$(STARTED) $(BIN)/novasonic demo --app storyteller.asgi:application --app-dir examples/storyteller
 
 build: preflight $(VENV)/.build ## the release wheel, in dist/
 	$(BIN)/maturin build --release --out dist
