@@ -707,6 +707,16 @@ def test_pydantic_inside_dataclasses_and_unions_is_found():
     home = dataclasses.make_dataclass("home", [("pets", list[Cat])])
     assert given_as(home, {"pets": [{"kind": "cat"}]}) == home([Cat(kind="cat")])
     pet = Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+    kinds = [
+        {
+            "type": "object",
+            "properties": {"kind": {"type": "string", "const": kind}},
+            "required": ["kind"],
+            "additionalProperties": False,
+        }
+        for kind in ("cat", "dog")
+    ]
+    assert property_of(pet) == {"oneOf": kinds}
     assert given_as(pet, {"kind": "dog"}) == Dog(kind="dog")
     assert given_as(Cat | str, "none") == "none"
 

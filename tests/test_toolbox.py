@@ -5,6 +5,7 @@ import collections
 import dataclasses
 import datetime
 import enum
+import gc
 import json
 import logging
 import pathlib
@@ -53,14 +54,25 @@ async def refusal(toolbox, name, arguments=None, **where):
 
 
 @pytest.fixture
-def logged(caplog):
-    caplog.set_level(logging.DEBUG, logger="novasonic.tools")
-
-    def records(level):
-        return [record for record in caplog.records if record.name == "novasonic.tools" and record.levelno == level]
-
-    yield records
-    assert SECRET not in caplog.text
+def logged():
+    """What our logger said, by level; at the end, nothing that was spoken may be in any log at all."""
+    gc.collect()  # what other tests left behind is theirs
+    kept = []
+    handler = logging.Handler()
+    handler.emit = kept.append
+    root, ours = logging.getLogger(), logging.getLogger("novasonic.tools")
+    root.addHandler(handler)
+    ours.setLevel(logging.DEBUG)
+    try:
+        yield lambda level: [record for record in kept if record.name == ours.name and record.levelno == level]
+        # asyncio logs what no one asked a task for when the task is collected.
+        gc.collect()
+        written = [logging.Formatter().format(record) for record in kept]
+        assert not [text for text in written if SECRET in text]
+        assert not [record for record in kept if record.name != ours.name and record.levelno >= logging.ERROR]
+    finally:
+        ours.setLevel(logging.NOTSET)
+        root.removeHandler(handler)
 
 
 def greet(name: str, context: ToolContext) -> str:
@@ -261,10 +273,10 @@ async def test_results_are_bounded_in_bytes(logged):
     def give(letters: int) -> str:
         return "é" * letters
 
-    toolbox = box(give, limits=ToolLimits(result_bytes=1_000))
+    toolbox = box(give, limits=ToolLimits(result_bytes=1_001))
     # {"result":""} takes 13 bytes, a letter two.
-    assert (await run(toolbox, "give", {"letters": 493}))[0]
-    assert "too long: 1001 bytes, at most 1000" in await refusal(toolbox, "give", {"letters": 494})
+    assert (await run(toolbox, "give", {"letters": 494}))[0]
+    assert "too long: 1003 bytes, at most 1001" in await refusal(toolbox, "give", {"letters": 495})
     assert len(logged(logging.ERROR)) == 1
 
 
@@ -367,6 +379,23 @@ def test_what_ends_the_program_ends_it(kind, in_thread):
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_is_no_answer_of_the_tool(kind):
+    async def fail():
+        raise kind
+
+    loop = asyncio.new_event_loop()
+    try:
+        call = loop.create_task(run(box(fail), "fail"))
+        with pytest.raises(kind):  # out of the loop, which may be run on
+            loop.run_until_complete(call)
+        with pytest.raises(kind):
+            loop.run_until_complete(call)
+        assert isinstance(call.exception(), kind)
+    finally:
+        loop.close()
+
+
 # Time.
 
 
@@ -423,13 +452,16 @@ async def test_a_tool_that_does_not_stop_is_left_and_keeps_its_place(monkeypatch
     assert "busy" in await refusal(toolbox, "quick")
     release.set()
     assert await run(toolbox, "quick") == (True, {"result": "quick"})
+    assert not toolbox._tasks
 
 
-async def test_a_thread_that_hangs_is_not_waited_for_and_keeps_its_place():
+async def test_a_thread_that_hangs_is_not_waited_for_and_keeps_its_place(logged):
     release = threading.Event()
 
     def hang():
         release.wait(10)
+        # Nobody asks any more; asyncio must not log it with its text.
+        raise Weird(SECRET)
 
     def quick() -> str:
         return "quick"
@@ -440,7 +472,6 @@ async def test_a_thread_that_hangs_is_not_waited_for_and_keeps_its_place():
         assert "busy" in await refusal(toolbox, "quick")
     finally:
         release.set()
-    toolbox = box(quick)
     assert await run(toolbox, "quick") == (True, {"result": "quick"})
 
 
@@ -509,14 +540,15 @@ async def test_the_end_of_the_session_stops_and_awaits_the_tool():
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0)
+            for _ in range(20):
+                await asyncio.sleep(0)
             cleaned.set()
 
     call = asyncio.create_task(run(box(hang), "hang"))
     await began.wait()
     call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
+    await asyncio.wait({call}, timeout=10)
+    assert call.cancelled()
     assert cleaned.is_set()
 
 
@@ -536,9 +568,8 @@ async def test_the_end_of_the_session_is_bounded(monkeypatch):
     call = asyncio.create_task(run(toolbox, "stubborn"))
     await began.wait()
     call.cancel()
-    async with asyncio.timeout(5):
-        with pytest.raises(asyncio.CancelledError):
-            await call
+    await asyncio.wait({call}, timeout=10)
+    assert call.cancelled()
     release.set()
     await asyncio.gather(*toolbox._tasks)
 
@@ -643,6 +674,7 @@ async def test_a_forgotten_call_is_denied(logged):
     assert "was not approved: nobody answered in time" in await refusal(toolbox, "pay", {"cents": 5}, call_id="k")
     assert ran == []
     assert len(logged(logging.WARNING)) == 1
+    assert not toolbox._approvals._waiting
     with pytest.raises(ConfigError):
         toolbox.approve("k", True)
 
@@ -674,12 +706,14 @@ async def test_who_announces_cannot_change_what_runs():
     ran = []
 
     def announce(call_id, name, arguments):
-        arguments["cents"] = 5_000
+        arguments["basket"].append("car")
         toolbox.approve(call_id, True)
 
-    toolbox = box(payment(ran, approval=True), on_approval=announce)
-    assert (await run(toolbox, "pay", {"cents": 5}))[0]
-    assert ran == [5]
+    schema = {"type": "object", "properties": {"basket": {"type": "array"}}, "required": ["basket"]}
+    buy = Tool.from_schema("buy", "Buy.", schema, lambda basket: ran.extend(basket), approval=True)
+    toolbox = box(buy, on_approval=announce)
+    assert (await run(toolbox, "buy", {"basket": ["pen"]}))[0]
+    assert ran == ["pen"]
 
 
 async def test_an_announcement_that_fails_denies(logged):

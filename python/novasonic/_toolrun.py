@@ -102,9 +102,6 @@ class _InThread:
                 return None, None
         try:
             return self._function(**self._arguments), None
-        except StopIteration as error:
-            failure = RuntimeError("the tool raised StopIteration").with_traceback(error.__traceback__)
-            return None, failure
         except BaseException as error:  # raised again by who waits
             return None, error
 
