@@ -13,6 +13,8 @@ import threading
 import types
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import novasonic
 from novasonic import ConfigError, Tool, ToolContext, ToolError, ToolLimits
@@ -114,7 +116,7 @@ async def test_who_calls_cannot_come_from_arguments(logged):
     toolbox = box(greet, context="alice")
     words = await refusal(toolbox, "greet", {"name": "Hi", "context": {"state": SECRET}})
     assert "Unknown argument: context" in words
-    assert len(logged(logging.WARNING)) == 1
+    assert len(logged(logging.INFO)) == 1
 
 
 async def test_arguments_arrive_typed():
@@ -138,7 +140,7 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model_and_not_to_the_lo
     toolbox = box(greet)
     for arguments in ({"name": 5}, {SECRET: 1, "name": "a"}, SECRET, {}, f'["{SECRET}"]'):
         assert "Correct the call" in await refusal(toolbox, "greet", arguments)
-    assert len(logged(logging.WARNING)) == 5
+    assert len(logged(logging.INFO)) == 5
 
 
 async def test_a_tool_that_does_not_exist_is_refused(logged):
@@ -186,6 +188,37 @@ async def test_a_repeated_call_runs_once_and_has_one_answer():
     await asyncio.sleep(0)
     going.set()
     assert await both == [(True, {"result": 1})] * 2
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.sampled_from(["name", "to"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(arguments=st.text() | json_values.map(json.dumps) | json_values.map(json.dumps).map(json.dumps), text=st.text())
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_model_writes_the_answer_is_one_bounded_json_object(arguments, text):
+    @dataclasses.dataclass
+    class To:
+        name: str
+        tags: list[int] = dataclasses.field(default_factory=list)
+
+    async def send(name: str, to: To | None = None, level: float = 1.0) -> str:
+        return name + text
+
+    toolbox = box(send, Tool.from_schema("raw", "Raw.", {"type": "object", "additionalProperties": True}, raw))
+    for name in ("send", "raw", text):
+        outcome = asyncio.run(toolbox.run("c", name, arguments, None))
+        assert isinstance(json.loads(outcome.result), dict)
+        assert len(outcome.result.encode()) <= ToolLimits().result_bytes
+
+
+async def raw(**arguments):
+    return arguments
 
 
 # Results.
@@ -700,6 +733,29 @@ async def test_who_announces_may_approve_at_once():
     ran = []
     toolbox = box(payment(ran, approval=True), on_approval=lambda call_id, *_: toolbox.approve(call_id, True))
     assert (await run(toolbox, "pay", {"cents": 5}))[0]
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_an_expected_call_may_be_decided_before_it_is_run(approve):
+    ran = []
+    toolbox = box(payment(ran, approval=True))
+    toolbox.expect("k", "pay")
+    toolbox.approve("k", approve)
+    assert (await run(toolbox, "pay", {"cents": 5}, call_id="k"))[0] is approve
+    assert ran == [5] * approve
+    assert not toolbox._approvals._waiting
+
+
+async def test_an_expected_call_that_is_refused_can_no_longer_be_approved():
+    ran = []
+    toolbox = box(payment(ran, approval=True), greet)
+    toolbox.expect("g", "greet")
+    toolbox.expect("k", "pay")
+    await refusal(toolbox, "pay", {"cents": "many"}, call_id="k")
+    for call_id in ("g", "k"):
+        with pytest.raises(ConfigError):
+            toolbox.approve(call_id, True)
+    assert not toolbox._approvals._waiting
 
 
 async def test_who_announces_cannot_change_what_runs():

@@ -59,7 +59,8 @@ class Approvals:
             raise ConfigError(
                 f"approve is a {type(approve).__name__}.", code="invalid_approval", cure="Give True or False."
             )
-        waiting = self._waiting.pop(call_id, None)
+        # It stays, decided, for `ask`, which may yet come to it.
+        waiting = self._waiting.get(call_id)
         if waiting is None or waiting.done():
             raise ConfigError(
                 "No call of this id waits for approval.",
@@ -67,6 +68,14 @@ class Approvals:
                 cure="It was decided already, its time was up, or the session has ended.",
             )
         waiting.set_result(approve)
+
+    def expect(self, call_id: str) -> None:
+        """Let `decide` answer for a call before `ask` has come to it."""
+        self._waiting.setdefault(call_id, asyncio.get_running_loop().create_future())
+
+    def forget(self, call_id: str) -> None:
+        """Let nobody answer for a call any more: it has its result."""
+        self._waiting.pop(call_id, None)
 
     async def ask(self, tool: Tool, context: ToolContext, arguments: dict[str, Any]) -> None:
         """Return once the call is approved.
@@ -101,9 +110,9 @@ class Approvals:
         return await within(self._seconds, self._own(asked(), f"novasonic-approval-{request.name}")) is True
 
     async def _by_decision(self, request: ApprovalRequest) -> bool:
-        waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         # Before it is announced: who hears of it may decide at once.
-        self._waiting[request.id] = waiting
+        self.expect(request.id)
+        waiting = self._waiting[request.id]
         try:
             if self._announce is not None:
                 self._announce(request.id, request.name, request.arguments)
@@ -111,8 +120,6 @@ class Approvals:
                 return await waiting
         except TimeoutError:
             raise TimedOut(stopped=True) from None
-        finally:
-            self._waiting.pop(request.id, None)
 
 
 def _copy(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,11 @@ class Toolbox:
         """
         self._approvals.decide(call_id, approve)
 
+    def expect(self, call_id: str, name: str) -> None:
+        """Let `approve` answer for this call from now on: somebody may see it before `run` has come to it."""
+        if self.needs_approval(name):
+            self._approvals.expect(call_id)
+
     async def run(self, call_id: str, name: str, arguments_json: str, turn: int | None) -> ToolOutcome:
         """Answer one call. A second of the same id, while the first is answered, waits for that answer.
 
@@ -138,6 +143,7 @@ class Toolbox:
             return outcome
         finally:
             del self._answering[call_id]
+            self._approvals.forget(call_id)
             answer.cancel()
 
     async def _outcome(self, call_id: str, name: str, arguments_json: str, turn: int | None) -> ToolOutcome:
@@ -149,7 +155,8 @@ class Toolbox:
         except (_Refused, NotApprovedError) as refusal:
             words = str(refusal)
         except ArgumentsError as error:
-            log.warning("Tool %s, call %s: the arguments do not fit and were refused.", shown, call_id)
+            # The model is told and mends it; nobody else has to do anything.
+            log.info("Tool %s, call %s: the arguments do not fit and were refused.", shown, call_id)
             words = f"{error} Correct the call, or ask the user."
         except ResultError as error:
             log.error("Tool %s, call %s: %s.", shown, call_id, error)  # noqa: TRY400 - a traceback would quote values
