@@ -98,12 +98,12 @@ class Session:
         Cancelling is safe: the chunk was taken whole or not at all. Tasks that wait are served in order.
 
         Args:
-            pcm: PCM16LE mono at the session's input rate: bytes, bytearray, memoryview or 16-bit integers
-                (``array.array("h")``, NumPy ``int16``). Any length up to ``Buffers.input``; the service's own
-                samples send 32 ms at a time.
+            pcm: Audio at the session's input rate: bytes, bytearray or memoryview of PCM16LE mono, or an array of
+                ``int16`` or ``float32`` (-1 to 1) of shape (n,) or (n, channels), as for `novasonic.audio.pcm_bytes`.
+                Any length up to ``Buffers.input``; the service's own samples send 32 ms at a time.
 
         Raises:
-            AudioFormatError: Not whole PCM16 samples, or longer than the buffer.
+            AudioFormatError: Not whole samples, another type, or longer than the buffer.
             NovaSonicError: The session has ended.
         """
         await self._bridge.send_audio(pcm_bytes(pcm))
@@ -119,7 +119,7 @@ class Session:
             counted in `stats`.
 
         Raises:
-            AudioFormatError: Not whole PCM16 samples, or longer than the buffer.
+            AudioFormatError: Not whole samples, another type, or longer than the buffer.
             NovaSonicError: The session has ended.
         """
         return self._bridge.try_send_audio(pcm_bytes(pcm))
@@ -254,12 +254,14 @@ class Session:
         the session. What goes wrong in it is raised to the reader of the session too.
 
         Args:
-            source: PCM16LE mono at the session's input rate: a buffer as for `send_audio`, the path of a WAV file,
-                or an iterable or async iterable of chunks. A plain iterable must not block.
+            source: A buffer or an array as for `send_audio`; the path of a WAV file of any rate and width; an open
+                binary file or pipe, of WAV or else of raw PCM16LE mono at the session's input rate (read in a
+                thread); an ``asyncio.StreamReader`` of the latter; or an iterable or async iterable of buffers, cut
+                anywhere. A plain iterable must not block.
             realtime: Pace as a microphone would. False: as fast as the buffer takes it.
 
         Returns:
-            The task; cancel it to stop. It raises AudioFormatError and ConfigError for a bad source, OSError for an
+            The task; cancel it to stop. It raises AudioFormatError for a bad source, OSError for an
             unreadable file, and what ended the session.
 
         Raises:
