@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use bytes::Bytes;
 
-use crate::audio::{self, SAMPLE_BYTES};
+use crate::audio::{self, Level, SAMPLE_BYTES, samples};
 
 /// A fifth of full scale: plainly audible, never startling.
 const TONE_PEAK: f64 = 6_500.0;
@@ -46,8 +46,8 @@ pub(super) fn resample(pcm: &Bytes, from_hz: u32, to_hz: u32) -> Bytes {
     if from_hz == to_hz {
         return pcm.clone();
     }
-    let samples: Vec<i16> = samples_of(pcm).collect();
-    audio::resample(&samples, from_hz, to_hz).into_iter().flat_map(i16::to_le_bytes).collect()
+    let given: Vec<i16> = samples(pcm).collect();
+    audio::bytes(audio::resample(&given, from_hz, to_hz)).into()
 }
 
 /// RMS of the loudest 20 ms.
@@ -56,15 +56,11 @@ pub(super) fn loudest_window(pcm: &[u8], rate_hz: u32) -> f32 {
     pcm.chunks(window).map(rms).fold(0.0, f32::max)
 }
 
+/// In steps of 16 bits.
 pub(super) fn rms(pcm: &[u8]) -> f32 {
-    let squares: f64 = samples_of(pcm).map(|sample| f64::from(sample) * f64::from(sample)).sum();
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // a level, at most 32,768
-    let level = (squares / (pcm.len() / SAMPLE_BYTES).max(1) as f64).sqrt() as f32;
+    #[allow(clippy::cast_possible_truncation)] // a level, at most 32,768
+    let level = (Level::of(samples(pcm)).rms * 32_768.0) as f32;
     level
-}
-
-fn samples_of(pcm: &[u8]) -> impl Iterator<Item = i16> + '_ {
-    pcm.as_chunks::<SAMPLE_BYTES>().0.iter().map(|sample| i16::from_le_bytes(*sample))
 }
 
 fn samples_in(duration_ms: u32, rate_hz: u32) -> u32 {
