@@ -47,6 +47,8 @@ class Server:
                 case "prompted":
                     self.prompts.began(*payload)
                 case "tool" if not self.toolbox.is_manual(payload[1]):
+                    # A reader may see the ToolCall, and approve it, before the task begins.
+                    self.toolbox.expect(payload[0], payload[1])
                     self.own(self._run_tool(*payload), f"novasonic-tool-{request_id}")
 
     def own(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
