@@ -45,7 +45,8 @@ async def converse(client, phase, ready):
             nonlocal refused
             clock = asyncio.get_running_loop().time
             due = phase
-            for number in range(CHUNKS):
+            # From 1: a chunk never begins with a zero byte, as the silence does that the core adds before the first.
+            for number in range(1, CHUNKS + 1):
                 await asyncio.sleep(max(0.0, due - clock()))
                 sent_at[number] = time.perf_counter()
                 refused += not session.try_send_audio(number.to_bytes(4, "little") * (CHUNK_BYTES // 4))
@@ -57,10 +58,10 @@ async def converse(client, phase, ready):
                 if not isinstance(event, novasonic.AudioOutput):
                     continue
                 now = time.perf_counter()
-                heard += event.pcm
+                heard = (heard + event.pcm).lstrip(b"\0")
                 while len(heard) >= CHUNK_BYTES:
                     round_trips.append(now - sent_at[int.from_bytes(heard[:4], "little")])
-                    heard = heard[CHUNK_BYTES:]
+                    heard = heard[CHUNK_BYTES:].lstrip(b"\0")
                 if len(round_trips) == CHUNKS:
                     break
     return round_trips, refused
