@@ -82,6 +82,9 @@ STOPPED = ["TurnStarted 2", *user(2, "Stop, please."), *answer(2, "I have stoppe
 # userSpeechStart tells first; what else tells adds nothing, and the turn is over.
 BARGE_IN = [*STORY, "Interrupted 1 model", *said(1, 1, "He…"), "TurnEnded 1 interrupted", *STOPPED]
 
+# Nothing tells before the end of a block, which follows what was said.
+UNNOTICED = [*STORY, *said(1, 1, "He…"), "Interrupted 1 model", "TurnEnded 1 interrupted", *STOPPED]
+
 OSLO = ["TurnStarted 1", *user(1, "How warm is it in Oslo?"), 'ToolCall 1 getWeather {"city": "Oslo"}']
 
 SCENARIOS = {
@@ -106,18 +109,12 @@ SCENARIOS = {
     ],
     "barge-in-marker": BARGE_IN,
     "barge-in-old-marker": BARGE_IN,
-    "barge-in-text-end": BARGE_IN,
-    "barge-in-audio-first": [
-        *STORY,
-        "Interrupted 1 model",
-        "TurnEnded 1 interrupted",
-        *said(1, 1, "He…"),
-        *STOPPED,
-    ],
+    "barge-in-text-end": UNNOTICED,
+    # The end of the audio looks like that of any turn; that it was cut shows when it is over.
+    "barge-in-audio-first": [*STORY, "TurnEnded 1", *said(1, 1, "He…"), "Interrupted 1 model", *STOPPED],
     "barge-in-speech-only": BARGE_IN,
-    "barge-in-audio-end": BARGE_IN,
-    # Nothing tells before the marker, which follows the text.
-    "no-speech-events": [*STORY, *said(1, 1, "He…"), "Interrupted 1 model", "TurnEnded 1 interrupted", *STOPPED],
+    "barge-in-audio-end": UNNOTICED,
+    "no-speech-events": UNNOTICED,
     "tool": [
         "> speak",
         *OSLO,

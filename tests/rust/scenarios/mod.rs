@@ -74,18 +74,17 @@ scenarios! {
     ]);
 
     barge_in_by_end_of_text: "barge-in-text-end" => lines(&[
-        long_story(),
-        strs(&["userSpeechStart"]),
+        unnoticed_story(),
         said("He…", "INTERRUPTED"),
         strs(&["/AUDIO PARTIAL_TURN"]),
-        after_barge_in(),
+        stopped(),
     ]);
 
     barge_in_with_audio_ended_first: "barge-in-audio-first" => lines(&[
-        long_story(),
-        strs(&["userSpeechStart", "/AUDIO END_TURN"]),
+        unnoticed_story(),
+        strs(&["/AUDIO END_TURN"]),
         said("He…", "INTERRUPTED"),
-        after_barge_in(),
+        stopped(),
     ]);
 
     barge_in_by_speech_only: "barge-in-speech-only" => lines(&[
@@ -96,23 +95,18 @@ scenarios! {
     ]);
 
     barge_in_by_end_of_audio: "barge-in-audio-end" => lines(&[
-        long_story(),
-        strs(&["userSpeechStart"]),
+        unnoticed_story(),
         said("He…", "PARTIAL_TURN"),
         strs(&["/AUDIO INTERRUPTED"]),
-        after_barge_in(),
+        stopped(),
     ]);
 
     no_speech_events: "no-speech-events" => lines(&[
-        strs(&["> speak", "completionStart"]),
-        user("Tell me a long story."),
-        begun_story(),
+        unnoticed_story(),
         said("He…", "PARTIAL_TURN"),
         said(r#"{ "interrupted" : true }"#, "INTERRUPTED"),
         strs(&["/AUDIO END_TURN"]),
-        user("Stop, please."),
-        only_sentence("I have stopped."),
-        closed(),
+        stopped(),
     ]);
 
     one_tool: "tool" => lines(&[
@@ -359,6 +353,11 @@ fn long_story() -> Vec<String> {
     lines(&[spoken("Tell me a long story."), begun_story()])
 }
 
+/// The same from a build that does not tell when the user speaks.
+fn unnoticed_story() -> Vec<String> {
+    lines(&[strs(&["> speak", "completionStart"]), user("Tell me a long story."), begun_story()])
+}
+
 /// The user speaks when a second of the second sentence has been heard and a third of it has been sent.
 fn begun_story() -> Vec<String> {
     lines(&[
@@ -371,5 +370,9 @@ fn begun_story() -> Vec<String> {
 }
 
 fn after_barge_in() -> Vec<String> {
-    lines(&[strs(&["userSpeechEnd"]), user("Stop, please."), only_sentence("I have stopped."), closed()])
+    lines(&[strs(&["userSpeechEnd"]), stopped()])
+}
+
+fn stopped() -> Vec<String> {
+    lines(&[user("Stop, please."), only_sentence("I have stopped."), closed()])
 }
