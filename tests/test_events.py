@@ -1,10 +1,12 @@
 """Events as values."""
 
 import dataclasses
+import json
 
 import pytest
 
 from novasonic import AudioOutput, Timings, ToolCall, Transcript, UnknownEvent
+from novasonic._rows import EVENT_CLASSES, event_from_row
 
 BASE = {"at": 1.0, "turn": 1, "raw_type": "audioOutput"}
 
@@ -41,3 +43,20 @@ def test_audio_knows_how_long_it_plays():
 )
 def test_a_response_is_measured_from_the_last_word_to_the_first_sound(user_ended, first_audio, expected):
     assert Timings(0.5, user_ended, first_audio, 2.0).response_seconds == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"to": "Bob"}', {"to": "Bob"}),
+        (json.dumps('{"to": "Bob"}'), {"to": "Bob"}),
+        (json.dumps(json.dumps('{"to": "Bob"}')), {"to": "Bob"}),
+        ("", {}),
+        ('["to", "Bob"]', {}),
+        ("Bob", {}),
+    ],
+)
+def test_a_calls_arguments_are_shown_as_the_tool_will_get_them(text, shown):
+    # Somebody approves what they see here: it must be what runs, however often the model encoded it.
+    row = (EVENT_CLASSES.index(ToolCall), 0.5, 1, "toolUse", "id", "pay", text)
+    assert event_from_row(row, lambda _: True).arguments == shown

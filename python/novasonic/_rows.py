@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from novasonic._arguments import ArgumentsError, decoded
 from novasonic.events import (
     AudioOutput,
     Event,
@@ -61,8 +61,8 @@ def event_from_row(row: tuple[Any, ...], needs_approval: Callable[[str], bool]) 
 
 
 def _object(text: str) -> dict[str, Any]:
+    # As the toolbox reads them, layers of strings included: whoever approves a call must see what will run.
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return decoded(text)
+    except ArgumentsError:
         return {}
-    return value if isinstance(value, dict) else {}
