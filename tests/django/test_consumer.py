@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from django.test import override_settings
 
+import novasonic
 from novasonic.contrib.django.consumers import MAX_BAD_MESSAGES, NovaSonicConsumer
 from novasonic.emulator import Emulator, Fault
 
@@ -73,6 +74,105 @@ async def test_audio_as_json_both_ways_and_silence_where_the_speaker_paused(open
         assert sum(len(base64.b64decode(chunk["audio"])) for chunk in chunks) > 24_000 // 2
         assert {chunk["turn"] for chunk in chunks} == {1}
         assert not page.audio
+
+
+async def test_a_recording_sent_whole_is_answered(open_page, parrot):
+    recording = tone(1.0) + bytes(RATE) + tone(0.5)
+    async with open_page(Talker) as page:
+        for frame in frames(recording, 32_000):
+            await page.send({"type": "audio_chunk", "audio": base64.b64encode(frame).decode()})
+        await page.send({"type": "audio_chunk", "isComplete": True})
+        await page.until("turn_ended", turn=1)
+        assert len(page.audio) > 24_000
+    # At the pace of speech, and silence after it, for the service hears a pause only in audio that goes on.
+    assert parrot.streams[-1].audio_bytes > len(recording) + RATE
+
+
+async def test_push_to_talk_needs_frames_only_while_it_is_pressed(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        await page.until("initialized")
+        for turn in (1, 2):
+            for frame in frames(tone(0.8), 1024):
+                await page.send_audio(frame)
+                await asyncio.sleep(0.02)
+            await page.until("turn_ended", turn=turn)
+        assert not page.of_type("error")
+
+
+async def test_a_site_whose_pages_never_pause_may_send_as_it_comes(open_page, parrot):
+    class Unpaced(Talker):
+        realtime = False
+
+    async with open_page(Unpaced) as page:
+        for frame in frames(tone(1.0) + bytes(RATE * 2 * 3), 32_000):
+            await page.send_audio(frame)
+        await page.until("turn_ended", turn=1)
+    assert parrot.streams[-1].audio_bytes == RATE * 2 * 4
+
+
+@pytest.mark.parametrize(("input_rate", "output_rate"), [(48_000, 44_100), (11_025, 192_000)])
+async def test_a_page_may_have_its_devices_rates(open_page, parrot, input_rate, output_rate):
+    class Device(Talker):
+        pass
+
+    Device.input_rate, Device.output_rate = input_rate, output_rate
+    async with open_page(Device) as page:
+        await page.send({"type": "initialize"})
+        opened = await page.until("initialized")
+        assert (opened["inputRate"], opened["outputRate"]) == (input_rate, output_rate)
+        for frame in frames(tone(1.0, rate=input_rate), input_rate // 10 * 2):
+            await page.send_audio(frame)
+        await page.until("turn_ended", turn=1)
+    # The parrot says back what it heard, a second; at another rate it would be longer or shorter.
+    assert len(page.audio) / 2 / output_rate == pytest.approx(1.1, abs=0.2)
+
+
+async def test_a_limit_ends_politely(open_page, parrot):
+    class Brief(Talker):
+        limits = novasonic.Limits(seconds=0.5)
+
+    async with open_page(Brief) as page:
+        await page.send({"type": "initialize"})
+        assert await page.until_closed() == 1000
+        assert page.messages[-1] == {"type": "closed", "reason": "limit"}
+        assert not page.of_type("error")
+    assert parrot.streams[-1].ended == "clean"
+
+
+async def test_what_the_page_played_is_told_and_never_more_than_it_was_sent(open_page, monkeypatch):
+    told = []
+    monkeypatch.setattr(novasonic.Session, "played", lambda _, turn, seconds: told.append((turn, seconds)))
+    async with open_page(Talker) as page:
+        await page.send({"type": "played", "turn": 1, "ms": 100})  # nothing is open: nobody to tell
+        await page.send({"type": "text_message", "text": "one two three"})
+        await page.until("turn_ended", turn=1)
+        sent_seconds = len(page.audio) / 2 / 24_000
+        for turn, ms in ((1, 250), (1, 10_000_000), (7, 250)):
+            await page.send({"type": "played", "turn": turn, "ms": ms})
+        await page.send({"type": "close"})
+        assert await page.until_closed() == 1000
+        assert not page.of_type("error")
+    assert told == [(1, 0.25), (1, pytest.approx(sent_seconds)), (7, 0.0)]
+
+
+async def test_the_history_keeps_what_the_page_played(open_page):
+    consumers = []
+
+    class Kept(Talker):
+        async def on_turn(self, event):
+            consumers.append(self)
+
+    async with open_page(Kept) as page:
+        await page.send({"type": "text_message", "text": "one two three four five six seven eight " * 8})
+        while len(page.audio) < 24_000 * 2 * 4:
+            await page.next()
+        await page.send({"type": "played", "turn": 1, "ms": 3_000})
+        await page.send({"type": "interrupt"})
+        await page.until("turn_ended", turn=1)
+        _, _, heard = str(consumers[0].session.transcript).partition("assistant: ")
+    # By the clock it were a word or two: the whole answer comes at once, and is stopped at once.
+    assert 20 < len(heard.split()) < 50
 
 
 async def test_interrupt_stops_the_sound(open_page):
@@ -176,7 +276,9 @@ async def test_a_site_may_ask_more_of_its_users_or_less(open_page):
         ('{"type":"initialize","awsAccessKeyId":"AKIA"}', "credentials_not_accepted", 4403),
         ('{"type":"initialize","resumeToken":"r"}', "resume_unavailable", None),
         ('{"type":"initialize","system":"x"}', "not_allowed", None),
-        ('{"type":"tool_approval","id":"t","approve":true}', "tools_unavailable", None),
+        ('{"type":"tool_approval","id":"t","approve":true}', "unknown_approval", None),
+        ('{"type":"tool_approval","id":"t","approve":"false"}', "bad_field", None),
+        ('{"type":"played","turn":0,"ms":5}', "bad_field", None),
         ('{"type":"audio_chunk","audio":"%%"}', "audio_not_base64", None),
         ('{"type":"text_message","text":""}', "bad_field", None),
         ("x" * 70_000, "message_too_long", 4413),

@@ -30,6 +30,8 @@ def parse(message, **options):
         ({"type": "text_message", "text": "Hello"}, wire.TextMessage("Hello", None)),
         ({"type": "text_message", "text": "Hé 🎈", "messageId": "m1"}, wire.TextMessage("Hé 🎈", "m1")),
         ({"type": "played", "turn": 3, "ms": 1250}, wire.Played(3, 1250)),
+        ({"type": "tool_approval", "id": "t1", "approve": True}, wire.ToolApproval("t1", approve=True)),
+        ({"type": "tool_approval", "id": "t1", "approve": False}, wire.ToolApproval("t1", approve=False)),
         ({"type": "interrupt"}, wire.Interrupt()),
         ({"type": "mute"}, wire.Mute(muted=True)),
         ({"type": "unmute"}, wire.Mute(muted=False)),
@@ -48,7 +50,12 @@ def test_every_message_of_the_page_is_read(message, expected):
         ({}, "bad_message", CloseCode.BAD_MESSAGE),
         ({"type": 7}, "bad_message", CloseCode.BAD_MESSAGE),
         ({"type": "initialise"}, "unknown_type", None),
-        ({"type": "tool_approval", "id": "t1", "approve": True}, "tools_unavailable", None),
+        ({"type": "tool_approval", "id": "t1"}, "bad_field", None),
+        ({"type": "tool_approval", "id": "t1", "approve": "false"}, "bad_field", None),
+        ({"type": "tool_approval", "id": "t1", "approve": 1}, "bad_field", None),
+        ({"type": "tool_approval", "approve": True}, "bad_field", None),
+        ({"type": "tool_approval", "id": "", "approve": True}, "bad_field", None),
+        ({"type": "tool_approval", "id": "t" * 129, "approve": True}, "bad_field", None),
         ({"type": "initialize", "resumeToken": "abc"}, "resume_unavailable", None),
         ({"type": "initialize", "system": "You are a pirate."}, "not_allowed", None),
         ({"type": "initialize", "voice": "matthew"}, "not_allowed", None),
@@ -78,6 +85,8 @@ def test_every_message_of_the_page_is_read(message, expected):
         ({"type": "played", "turn": True, "ms": 1}, "bad_field", None),
         ({"type": "played", "turn": 1, "ms": -1}, "bad_field", None),
         ({"type": "played", "turn": 1, "ms": 1.5}, "bad_field", None),
+        ({"type": "played", "turn": 0, "ms": 1}, "bad_field", None),
+        ({"type": "played", "turn": 1, "ms": 2**32}, "bad_field", None),
         ({"type": "text_message", "text": "x" * wire.MAX_TEXT_FRAME_CHARS}, "message_too_long", CloseCode.TOO_LARGE),
     ],
 )
@@ -102,7 +111,7 @@ def test_a_refused_text_names_its_message():
     assert caught.value.message_id == "m7"
 
 
-@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 44_100, 192_000])
 def test_a_binary_frame_holds_whole_samples_of_one_second_at_most(rate):
     assert wire.parse_binary(bytes(rate * 2), rate) == bytes(rate * 2)
     with pytest.raises(wire.WireError) as caught:
@@ -150,6 +159,33 @@ AT = {"at": 1.5, "raw_type": "textOutput"}
 def test_events_become_messages(event, message):
     assert wire.from_event(event) == message
     assert json.loads(wire.encode(message)) == message
+
+
+CALL = events.ToolCall(**AT, turn=2, id="t1", name="pay", arguments={"to": "Bob"}, needs_approval=True)
+FINISHED = events.ToolFinished(**AT, turn=2, id="t1", ok=False, seconds=1.23456)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            wire.tool_called(CALL),
+            {"type": "tool", "turn": 2, "id": "t1", "name": "pay", "state": "called", "ok": None, "seconds": None},
+        ),
+        (wire.tool_called(CALL, arguments=True), wire.tool_called(CALL) | {"arguments": {"to": "Bob"}}),
+        (
+            wire.tool_finished(FINISHED, "pay"),
+            {"type": "tool", "turn": 2, "id": "t1", "name": "pay", "state": "finished", "ok": False, "seconds": 1.235},
+        ),
+        (
+            wire.tool_approval(CALL),
+            {"type": "tool_approval", "turn": 2, "id": "t1", "name": "pay", "arguments": {"to": "Bob"}},
+        ),
+    ],
+)
+def test_tools_become_messages(message, expected):
+    assert message == expected
+    assert json.loads(wire.encode(message)) == expected
 
 
 def test_audio_becomes_base64_only_where_asked():

@@ -30,9 +30,6 @@ MAX_WAITING_MESSAGES = 64
 # An honest page sends none; beyond this many the socket is closed.
 MAX_BAD_MESSAGES = 20
 REFUSAL_REPORT_SECONDS = 1.0
-SILENCE_STEP_MS = 100
-# Endpointing takes two seconds at most and no answer lasts this long; silence is billed as speech is.
-SILENCE_LIMIT_MS = 60_000
 
 
 class NovaSonicConsumer(AsyncWebsocketConsumer):
@@ -52,13 +49,22 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
     system: ClassVar[str | None] = None
     voice: ClassVar[str] = "tiffany"
     input_rate: ClassVar[int] = 16_000
-    """Hz of the page's audio: 8000, 16000 or 24000."""
+    """Hz of the page's audio, 8000 to 192000; the core resamples what is not 8000, 16000 or 24000."""
     output_rate: ClassVar[int] = 24_000
-    """Hz of the model's audio: 8000, 16000 or 24000."""
+    """Hz of the model's audio as the page gets it, 8000 to 192000."""
     turn_taking: ClassVar[Literal["high", "medium", "low"] | None] = None
     max_tokens: ClassVar[int | None] = None
     top_p: ClassVar[float | None] = None
     temperature: ClassVar[float | None] = None
+    tools: ClassVar[Sequence[novasonic.Tool]] = ()
+    """What the model may call; ``get_tools`` gives others to others."""
+    tool_choice: ClassVar[novasonic.Tool | str | None] = None
+    tool_limits: ClassVar[novasonic.ToolLimits | None] = None
+    show_tool_arguments: ClassVar[bool] = False
+    """True: the page is sent the arguments of every call, not only of those that it has to approve."""
+    limits: ClassVar[novasonic.Limits | None] = None
+    realtime: ClassVar[bool] = True
+    """False: the page sends audio at all times, as a microphone does; nothing is paced and no silence is added."""
     voices: ClassVar[Collection[str]] = ()
     """Voices that a page may choose by `initialize`."""
     login_required: ClassVar[bool] = True
@@ -68,12 +74,14 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.session: novasonic.Session | None = None
         self.refused_frames = 0
-        self.played: wire.Played | None = None
         self._conversation: asyncio.Task[None] | None = None
-        self._silence: asyncio.Task[None] | None = None
         self._waiting: deque[bytes | wire.ClientMessage] = deque()
         self._waiting_bytes = 0
         self._chosen = wire.Initialize()
+        # How much of each turn's answer the page was sent: it cannot have played more.
+        self._sent_seconds: dict[int | None, float] = {}
+        # Names of the tools at work, by id of the call.
+        self._calls: dict[str, str] = {}
         self._bad_messages = 0
         self._reported_at = float("-inf")
         self._finished = False
@@ -87,12 +95,32 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
         """Return earlier messages that the conversation goes on from."""
         return ()
 
+    async def get_tools(self) -> Sequence[novasonic.Tool]:
+        """Return what the model may call in this conversation."""
+        return self.tools
+
+    def get_context(self) -> Any:
+        """Return what tools get as ``ToolContext.state``: the scope, whose ``["user"]`` is who signed in.
+
+        Who a tool works for is read there and nowhere else: arguments are the model's, and say what anybody told it.
+        """
+        return self.scope
+
     async def is_allowed(self) -> bool:
         """Say whether this user (``self.scope["user"]``) may talk; False closes with 4403."""
         return True
 
     async def on_transcript(self, event: events.Transcript) -> None:
         """Do what the site wants with a transcript; it reaches the page only after this returns."""
+
+    async def on_tool_call(self, event: events.ToolCall) -> None:
+        """Do what the site wants with a call; manual tools are answered by ``self.session.send_tool_result``.
+
+        The tool itself does not wait for this; the page is told after it returns.
+        """
+
+    async def on_turn(self, event: events.TurnEnded) -> None:
+        """Do what the site wants with a turn that is over; the page is told after this returns."""
 
     async def connect(self) -> None:
         """Accept first, so that a page that is refused learns why from the close code."""
@@ -154,7 +182,9 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
             case wire.Close():
                 await self._close_politely()
             case wire.Played():
-                self.played = message
+                self._heard(message)
+            case wire.ToolApproval():
+                self._approve(message)
             case _:
                 if self._conversation is None:
                     self._open()
@@ -162,6 +192,19 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
                     await self._keep(message)
                 else:
                     await self._pass_on(self.session, message)
+
+    def _heard(self, message: wire.Played) -> None:
+        if self.session is not None:
+            self.session.played(message.turn, min(message.ms / 1000, self._sent_seconds.get(message.turn, 0.0)))
+
+    def _approve(self, message: wire.ToolApproval) -> None:
+        # Only the user's own click on this page comes here: what the model says or reads cannot.
+        try:
+            if self.session is None:
+                raise wire.WireError("unknown_approval", "No call waits for an answer.")
+            self.session.approve(message.id, message.approve)
+        except novasonic.ConfigError as error:
+            raise wire.WireError("unknown_approval", "No such call waits for an answer (any more).") from error
 
     def _open(self) -> None:
         self._conversation = asyncio.create_task(self._converse(), name="novasonic-conversation")
@@ -192,10 +235,8 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
                     if message and not session.try_send_audio(message):
                         await self._count_refused()
                 case wire.AudioChunk():
-                    self._stop_silence()
+                    # `is_complete` needs nothing: where no frame comes, the session sends silence by itself.
                     await self._pass_on(session, message.pcm)
-                    if message.is_complete:
-                        self._silence = asyncio.create_task(self._feed_silence(session), name="novasonic-silence")
                 case wire.TextMessage():
                     await session.send_text(message.text)
                 case wire.Interrupt():
@@ -229,24 +270,6 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
         else:
             await self._tell(wire.error(error.code, error.message, message_id=error.message_id))
 
-    async def _feed_silence(self, session: novasonic.Session) -> None:
-        """Send silence in real time: the service hears the end of speech only in audio that goes on."""
-        loop = asyncio.get_running_loop()
-        step = bytes(self._bytes(SILENCE_STEP_MS))
-        due = loop.time()
-        for _ in range(SILENCE_LIMIT_MS // SILENCE_STEP_MS):
-            try:
-                await session.send_audio(step)
-            except novasonic.NovaSonicError:
-                return  # ended; the reader says how
-            due += SILENCE_STEP_MS / 1000
-            await asyncio.sleep(due - loop.time())
-
-    def _stop_silence(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
-
     async def _converse(self) -> None:
         """Open the session and relay its events until it ends: the one task that owns the session."""
         try:
@@ -261,7 +284,13 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
                 max_tokens=self.max_tokens,
                 top_p=self.top_p,
                 temperature=self.temperature,
+                tools=await self.get_tools(),
+                tool_choice=self.tool_choice,
+                tool_limits=self.tool_limits,
+                context=self.get_context(),
                 history=await self.get_history(),
+                limits=self.limits,
+                realtime=self.realtime,
             ) as session:
                 await self._tell(wire.initialized(session.id, self.input_rate, self.output_rate))
                 await self._hand_over(session)
@@ -274,7 +303,6 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
             await self._finish(CloseCode.SERVICE_FAILED, "server_error", "Something went wrong on this server.")
         finally:
             self.session = None
-            self._stop_silence()
 
     async def _hand_over(self, session: novasonic.Session) -> None:
         while self._waiting:
@@ -287,19 +315,32 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
     async def _relay(self, session: novasonic.Session) -> None:
         async for event in session:
             match event:
-                case events.AudioOutput() if self._chosen.base64_audio:
-                    await self._tell(wire.audio_chunk(event))
                 case events.AudioOutput():
-                    await self.send(bytes_data=event.pcm)
+                    await self._send_audio(event)
+                case events.ToolCall():
+                    self._calls[event.id] = event.name
+                    await self.on_tool_call(event)
+                    await self._tell(wire.tool_called(event, arguments=self.show_tool_arguments))
+                    if event.needs_approval:
+                        await self._tell(wire.tool_approval(event))
+                case events.ToolFinished():
+                    await self._tell(wire.tool_finished(event, self._calls.pop(event.id, "")))
                 case events.SessionEnded(error=None):
                     await self._finish(CloseCode.NORMAL, reason=event.reason)
                 case _:
                     if isinstance(event, events.Transcript):
                         await self.on_transcript(event)
                     if isinstance(event, events.TurnEnded):
-                        self._stop_silence()
+                        await self.on_turn(event)
                     if (message := wire.from_event(event)) is not None:
                         await self._tell(message)
+
+    async def _send_audio(self, event: events.AudioOutput) -> None:
+        self._sent_seconds[event.turn] = self._sent_seconds.get(event.turn, 0.0) + event.seconds
+        if self._chosen.base64_audio:
+            await self._tell(wire.audio_chunk(event))
+        else:
+            await self.send(bytes_data=event.pcm)
 
     async def _tell(self, message: dict[str, Any]) -> None:
         await self.send(text_data=wire.encode(message))
@@ -344,10 +385,9 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
             await self._finish(CloseCode.NORMAL, reason="closed")
 
     async def _end_conversation(self) -> None:
-        tasks = [task for task in (self._silence, self._conversation) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._conversation is not None:
+            self._conversation.cancel()
+            await asyncio.gather(self._conversation, return_exceptions=True)
 
 
 def _words(error: novasonic.NovaSonicError) -> tuple[CloseCode, str, str]:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 PROTOCOL: Final = 1
 BYTES_PER_SAMPLE: Final = 2
-# A second of 24 kHz audio is 64,000 characters of base64; nothing else on this wire comes near it.
+# A second of 24 kHz audio is 64,000 characters of base64; pages that record at a higher rate send shorter pieces.
 MAX_TEXT_FRAME_CHARS: Final = 65_536
 MAX_TEXT_CHARS: Final = 4_000
 MAX_ID_CHARS: Final = 128
+MAX_COUNT: Final = 2**32 - 1
 
 
 class CloseCode(IntEnum):
@@ -89,6 +90,14 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolApproval:
+    """The user lets a tool call run that waits for it, or denies it."""
+
+    id: str
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
     """Drop the rest of the answer."""
 
@@ -105,7 +114,7 @@ class Close:
     """End the conversation."""
 
 
-ClientMessage = Initialize | AudioChunk | TextMessage | Played | Interrupt | Mute | Close
+ClientMessage = Initialize | AudioChunk | TextMessage | Played | ToolApproval | Interrupt | Mute | Close
 
 
 def parse_binary(frame: bytes, rate: int) -> bytes:
@@ -152,7 +161,7 @@ def parse_text(frame: str, rate: int, voices: Collection[str] = ()) -> ClientMes
         case "text_message":
             return _text_message(message)
         case "played":
-            return Played(_count(message, "turn"), _count(message, "ms"))
+            return Played(_count(message, "turn", least=1), _count(message, "ms"))
         case "interrupt":
             return Interrupt()
         case "mute":
@@ -162,7 +171,7 @@ def parse_text(frame: str, rate: int, voices: Collection[str] = ()) -> ClientMes
         case "close":
             return Close()
         case "tool_approval":
-            raise WireError("tools_unavailable", "This conversation has no tools to approve.")
+            return _tool_approval(message)
         case _:
             raise WireError("unknown_type", f"Protocol {PROTOCOL} has no message of this type.")
 
@@ -219,6 +228,16 @@ def _text_message(message: Mapping[str, Any]) -> TextMessage:
     return TextMessage(text, message_id)
 
 
+def _tool_approval(message: Mapping[str, Any]) -> ToolApproval:
+    call_id, approve = message.get("id"), message.get("approve")
+    if not isinstance(call_id, str) or not 0 < len(call_id) <= MAX_ID_CHARS:
+        raise WireError("bad_field", f"'id' is a string of 1 to {MAX_ID_CHARS} characters.")
+    # Nothing but true is a yes: "false" and 1 are not.
+    if not isinstance(approve, bool):
+        raise WireError("bad_field", "'approve' is true or false.")
+    return ToolApproval(call_id, approve)
+
+
 def _is_unicode(text: str) -> bool:
     # JSON can spell half a surrogate pair, which no UTF-8 encoder takes.
     try:
@@ -228,11 +247,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _count(message: Mapping[str, Any], key: str) -> int:
+def _count(message: Mapping[str, Any], key: str, *, least: int = 0) -> int:
     value = message.get(key)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_COUNT:
         return value
-    raise WireError("bad_field", f"'{key}' is a whole number, not negative.")
+    raise WireError("bad_field", f"'{key}' is a whole number from {least} to {MAX_COUNT}.")
 
 
 def encode(message: dict[str, Any]) -> str:
@@ -278,8 +297,39 @@ def audio_chunk(event: events.AudioOutput) -> dict[str, Any]:
     return {"type": "audio_chunk", "turn": event.turn, "audio": base64.b64encode(event.pcm).decode("ascii")}
 
 
+def tool_called(event: events.ToolCall, *, arguments: bool = False) -> dict[str, Any]:
+    """Build the message that a tool is called; its arguments are the site's business unless it says otherwise."""
+    message = _tool(event.turn, event.id, event.name, "called", ok=None, seconds=None)
+    return message | {"arguments": dict(event.arguments)} if arguments else message
+
+
+def tool_finished(event: events.ToolFinished, name: str) -> dict[str, Any]:
+    """Build the message that a call got its result; `name` is the tool's, which the event does not carry."""
+    return _tool(event.turn, event.id, name, "finished", ok=event.ok, seconds=round(event.seconds, 3))
+
+
+def _tool(
+    turn: int | None, call_id: str, name: str, state: str, *, ok: bool | None, seconds: float | None
+) -> dict[str, Any]:
+    return {"type": "tool", "turn": turn, "id": call_id, "name": name, "state": state, "ok": ok, "seconds": seconds}
+
+
+def tool_approval(event: events.ToolCall) -> dict[str, Any]:
+    """Build the question whether a call may run, with its arguments: nobody approves what they cannot see."""
+    return {
+        "type": "tool_approval",
+        "turn": event.turn,
+        "id": event.id,
+        "name": event.name,
+        "arguments": dict(event.arguments),
+    }
+
+
 def from_event(event: events.Event) -> dict[str, Any] | None:
-    """Build the message that tells the page of `event`; None where the page is not told (audio is sent apart)."""
+    """Build the message that tells the page of `event`; None where there is none.
+
+    Audio and tool calls have builders of their own above.
+    """
     match event:
         case events.Transcript():
             return {
