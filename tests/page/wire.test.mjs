@@ -9,7 +9,13 @@ const messages = [
   { type: "transcript", role: "user", text: "Hello", final: true, turn: null, segment: 0 },
   { type: "turn_started", turn: 1 },
   { type: "turn_ended", turn: 1, interrupted: false },
+  { type: "turn_ended", turn: 1, interrupted: false, responseMs: null },
+  { type: "turn_ended", turn: 1, interrupted: false, responseMs: 812 },
   { type: "interrupted", turn: 1, source: "model" },
+  { type: "tool", turn: 1, id: "t", name: "pay", state: "called", ok: null, seconds: null },
+  { type: "tool", turn: null, id: "t", name: "pay", state: "finished", ok: false, seconds: 0.25 },
+  { type: "tool", turn: 1, id: "t", name: "pay", state: "called", ok: null, seconds: null, arguments: { to: "Bob" } },
+  { type: "tool_approval", turn: 1, id: "t", name: "pay", arguments: { to: "Bob" } },
   { type: "audio_chunk", turn: 1, audio: "AAAA" },
   { type: "usage", turn: 1, total: { speechIn: 1 }, usd: 0.01 },
   { type: "error", code: "bad_json", message: "x", retryable: false, fatal: true, messageId: null },
@@ -33,6 +39,11 @@ for (const frame of [
   '{"type":"turn_started","turn":null}',
   '{"type":"turn_started","turn":"1"}',
   '{"type":"usage","turn":1,"total":null,"usd":1}',
+  '{"type":"turn_ended","turn":1,"interrupted":false,"responseMs":"812"}',
+  '{"type":"tool","turn":1,"id":"t","name":"pay","state":"finished","ok":"yes","seconds":1}',
+  '{"type":"tool","turn":1,"id":"t","state":"called"}',
+  '{"type":"tool_approval","turn":1,"id":"t","name":"pay"}',
+  '{"type":"tool_approval","turn":1,"id":"t","name":"pay","arguments":"all"}',
   '{"type":"initialized","protocol":2,"sessionId":"x","inputRate":1,"outputRate":1}',
 ]) {
   test(`refuses ${frame || "an empty frame"}`, () => {
@@ -49,6 +60,7 @@ test("writes what the server reads", () => {
     wire.initialize({ voice: "amy" }),
     wire.textMessage('say "hi"', "m1"),
     wire.played(2, 1250.4),
+    wire.toolApproval("t1", false),
     wire.command("interrupt"),
   ];
   assert.deepEqual(
@@ -57,6 +69,7 @@ test("writes what the server reads", () => {
       { type: "initialize", voice: "amy" },
       { type: "text_message", text: 'say "hi"', messageId: "m1" },
       { type: "played", turn: 2, ms: 1250 },
+      { type: "tool_approval", id: "t1", approve: false },
       { type: "interrupt" },
     ],
   );

@@ -22,7 +22,7 @@ class Capture extends AudioWorkletProcessor {
 
   constructor({ processorOptions: { rate } }) {
     super();
-    this.#frameSize = (rate * FRAME_MS) / 1000;
+    this.#frameSize = Math.round((rate * FRAME_MS) / 1000);
     this.#frame = new Int16Array(this.#frameSize);
     this.#resampler = sampleRate === rate ? null : new Resampler(sampleRate, rate);
     this.port.onmessage = ({ data }) => {

@@ -13,15 +13,16 @@
 import { askForMicrophone, audioAllowed, Capture, MicrophoneError, Playback } from "./audio.js";
 import * as wire from "./wire.js";
 
-/** Two seconds of 16 kHz audio: a network that is further behind gets no more, since late speech confuses. */
-const MAX_BUFFERED_BYTES = 64_000;
+/** A network that is further behind gets no more audio, since late speech confuses. */
+const MAX_BEHIND_SECONDS = 2;
 
 /**
  * @typedef {"idle" | "connecting" | "listening" | "thinking" | "speaking" | "ended" | "failed"} State
  *
  * Events, each with `detail`:
  * - `state`: {state: State, words: string} words are for the user, empty where the state says it all
- * - `transcript`, `turn_started`, `turn_ended`, `interrupted`, `usage`, `error`: the message (wire.js)
+ * - `transcript`, `turn_started`, `turn_ended`, `interrupted`, `tool`, `tool_approval`, `usage`, `error`: the message
+ *   (wire.js); a `tool_approval` waits for `approve`
  * - `level`: {level: number} loudness of the user's side, RMS from 0 to 1, some 31 times a second
  * - `flushed`: {ms: number} how long a barge-in took from the server's message to silence
  */
@@ -31,6 +32,9 @@ export class Conversation extends EventTarget {
   /** Whether a microphone is open. */
   listens = false;
   muted = false;
+  /** Whether the user is heard only while `press` holds. */
+  pushToTalk = false;
+  pressed = false;
   counts = { sentFrames: 0, droppedFrames: 0, underruns: 0, flushes: 0 };
   /** @type {Playback | null} */
   playback = null;
@@ -40,8 +44,10 @@ export class Conversation extends EventTarget {
   #socket = null;
   #capture = null;
   #opening = null;
+  #reads = false;
   #turn = 0;
   #silenced = 0;
+  #cut = 0;
   #flushAskedAt = 0;
   #messageNumber = 0;
   #rates = { input: 16_000, output: 24_000 };
@@ -108,7 +114,12 @@ export class Conversation extends EventTarget {
     if (!this.open) {
       await this.start({ microphone: false });
     }
-    await this.#capture.play(file);
+    this.#reads = true;
+    try {
+      await this.#capture.play(file);
+    } finally {
+      this.#reads = false;
+    }
   }
 
   /** Stop the answer that is playing. */
@@ -124,6 +135,29 @@ export class Conversation extends EventTarget {
     this.#capture?.mute(muted);
     if (this.open) {
       this.#socket.send(wire.command(muted ? "mute" : "unmute"));
+    }
+  }
+
+  /** Be heard only while `press` holds, or again at all times. @param {boolean} on */
+  holdToTalk(on) {
+    this.pushToTalk = on;
+    this.pressed = false;
+  }
+
+  /** Begin to talk, or stop, where `holdToTalk` is on. @param {boolean} down */
+  press(down) {
+    this.pressed = down;
+  }
+
+  /**
+   * Let a tool call run that waits for the user, or deny it.
+   *
+   * @param {string} id of `tool_approval`
+   * @param {boolean} approve
+   */
+  approve(id, approve) {
+    if (this.open) {
+      this.#socket.send(wire.toolApproval(id, approve));
     }
   }
 
@@ -149,6 +183,7 @@ export class Conversation extends EventTarget {
     this.#socket = socket;
     this.#turn = 0;
     this.#silenced = 0;
+    this.#cut = 0;
     try {
       await new Promise((resolve, reject) => {
         socket.onopen = () => socket.send(wire.initialize(this.#choices));
@@ -196,11 +231,13 @@ export class Conversation extends EventTarget {
   }
 
   #captured({ pcm, level }) {
-    this.#tell("level", { level });
-    if (this.#socket?.readyState !== WebSocket.OPEN) {
+    // Nothing is sent in between: the server's session sends silence where no frame comes.
+    const heard = !this.pushToTalk || this.pressed || this.#reads;
+    this.#tell("level", { level: heard ? level : 0 });
+    if (!heard || this.#socket?.readyState !== WebSocket.OPEN) {
       return;
     }
-    if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) {
+    if (this.#socket.bufferedAmount > MAX_BEHIND_SECONDS * 2 * this.#rates.input) {
       this.counts.droppedFrames += 1;
     } else {
       this.#socket.send(pcm);
@@ -240,14 +277,19 @@ export class Conversation extends EventTarget {
         }
         break;
       case "interrupted":
-        this.#flushAskedAt = performance.now();
-        this.#flush();
+        // Of an older turn nothing is left: the next one's start has silenced it.
+        if (message.turn === this.#turn) {
+          this.#flushAskedAt = performance.now();
+          this.#flush();
+        }
         break;
     }
     this.#tell(message.type, message);
   }
 
+  /** Silence the current turn; how much of it was heard follows, be it nothing. */
   #flush() {
+    this.#cut = this.#turn;
     this.playback?.flush();
   }
 
@@ -258,6 +300,7 @@ export class Conversation extends EventTarget {
         this.#enter("speaking");
         return;
       case "flushed":
+        this.#sendPlayed(this.#cut, report.turn === this.#cut ? report.ms : 0);
         if (this.#flushAskedAt) {
           this.counts.flushes += 1;
           this.#tell("flushed", { ms: performance.now() - this.#flushAskedAt });
@@ -265,11 +308,17 @@ export class Conversation extends EventTarget {
         }
         break;
     }
-    if (report.turn !== null && this.#socket?.readyState === WebSocket.OPEN) {
-      this.#socket.send(wire.played(report.turn, report.ms));
+    if (report.type !== "flushed") {
+      this.#sendPlayed(report.turn, report.ms);
     }
     if (report.type !== "played" && this.state === "speaking") {
       this.#enter("listening");
+    }
+  }
+
+  #sendPlayed(turn, ms) {
+    if (turn && this.#socket?.readyState === WebSocket.OPEN) {
+      this.#socket.send(wire.played(turn, ms));
     }
   }
 

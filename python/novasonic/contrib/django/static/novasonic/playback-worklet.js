@@ -27,6 +27,10 @@ class Playback extends AudioWorkletProcessor {
       other.set(out);
     }
     for (const event of this.#playout.takeEvents()) {
+      if (event.type !== "playing") {
+        this.#sinceReport = 0; // tells what a `played` would
+        this.#reportedMs = event.ms;
+      }
       this.#post(event);
     }
     this.#sinceReport += out.length;

@@ -13,6 +13,8 @@ const STATE_WORDS = {
   ended: "Press and talk",
   failed: "Press to try again",
 };
+const HOLD_WORDS = "Hold the button or the space bar to talk";
+const TAKES_SPACE = "input, textarea, select, button, a, [contenteditable]";
 const UNHEARD_WORDS = { ...STATE_WORDS, listening: "Ready. Type, or press to talk.", speaking: "Speaking" };
 
 /** @param {HTMLElement} page an element that holds the parts, with `{% novasonic_attributes %}` */
@@ -27,16 +29,30 @@ function talk(page) {
     part("notice").textContent = words;
     part("notice").hidden = !words;
   };
+  const words = (open) => {
+    const { state, listens, pushToTalk, pressed } = conversation;
+    if (open && listens && pushToTalk && !pressed && state === "listening") {
+      return HOLD_WORDS;
+    }
+    return (listens || !open ? STATE_WORDS : UNHEARD_WORDS)[state];
+  };
   const show = () => {
     const { state, listens } = conversation;
     const open = !["idle", "ended", "failed"].includes(state);
     part("talk").dataset.state = state;
     part("talk").toggleAttribute("data-open", open && listens);
     part("talk-label").textContent = open && listens ? "End the conversation" : "Talk";
-    part("state").textContent = (listens || !open ? STATE_WORDS : UNHEARD_WORDS)[state];
-    part("controls").hidden = !open;
-    part("mute").hidden = !listens;
+    part("state").textContent = words(open);
+    part("push").setAttribute("aria-pressed", String(conversation.pushToTalk));
+    part("hold").hidden = !conversation.pushToTalk;
+    part("hold").setAttribute("aria-pressed", String(conversation.pressed));
+    part("mute").hidden = !open || !listens || conversation.pushToTalk;
+    part("interrupt").hidden = !open;
     part("interrupt").disabled = state !== "speaking";
+  };
+  const meter = (name, text) => {
+    part(name).textContent = text;
+    part("meters").hidden = false;
   };
   /** Do what the user asked for; what fails is said on the page. */
   const attempt = async (action) => {
@@ -56,6 +72,9 @@ function talk(page) {
     if (state === "failed" || (state === "ended" && words)) {
       notice(part("notice").textContent || words);
     }
+    if (state === "ended" || state === "failed") {
+      transcript.end();
+    }
     wave.run(conversation.playback !== null || state === "connecting");
     show();
   });
@@ -63,12 +82,36 @@ function talk(page) {
   conversation.addEventListener("error", ({ detail }) => notice(detail.message));
   conversation.addEventListener("transcript", ({ detail }) => transcript.add(detail));
   conversation.addEventListener("interrupted", ({ detail }) => transcript.cut(detail.turn));
+  conversation.addEventListener("tool", ({ detail }) => transcript.tool(detail));
+  conversation.addEventListener("tool_approval", ({ detail }) => {
+    transcript.ask(detail, (approve) => conversation.approve(detail.id, approve));
+  });
+  conversation.addEventListener("turn_ended", ({ detail: { responseMs } }) => {
+    if (responseMs != null) {
+      meter("latency", `${(responseMs / 1000).toFixed(2)} s`);
+    }
+  });
+  conversation.addEventListener("usage", ({ detail: { usd } }) => meter("cost", `$${usd.toFixed(4)}`));
   conversation.addEventListener("level", ({ detail }) => wave.level(detail.level));
 
   part("talk").addEventListener("click", () => {
     if (conversation.open && conversation.listens) {
       conversation.stop();
     } else if (conversation.state !== "connecting") {
+      void attempt(() => conversation.start());
+    }
+  });
+  part("push").addEventListener("click", () => {
+    conversation.holdToTalk(!conversation.pushToTalk);
+    show();
+  });
+  holdable(part("hold"), (down) => {
+    if (!conversation.pushToTalk || down === conversation.pressed) {
+      return;
+    }
+    conversation.press(down);
+    show();
+    if (down && !conversation.listens && conversation.state !== "connecting") {
       void attempt(() => conversation.start());
     }
   });
@@ -111,6 +154,37 @@ function talk(page) {
   window.addEventListener("pagehide", () => conversation.stop());
   show();
   return conversation;
+}
+
+/**
+ * Tell when a button is held by pointer or key, or the space bar where it neither types nor presses anything else.
+ *
+ * @param {HTMLElement} button
+ * @param {(down: boolean) => void} tell
+ */
+function holdable(button, tell) {
+  const isTaken = (target) => target !== button && target.closest?.(TAKES_SPACE) != null;
+  const isKey = ({ key, target }) => (key === " " && !isTaken(target)) || (key === "Enter" && target === button);
+  button.addEventListener("pointerdown", (event) => {
+    button.setPointerCapture(event.pointerId);
+    tell(true);
+  });
+  for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    button.addEventListener(type, () => tell(false));
+  }
+  document.addEventListener("keydown", (event) => {
+    if (isKey(event) && !button.hidden) {
+      event.preventDefault();
+      tell(true);
+    }
+  });
+  document.addEventListener("keyup", (event) => {
+    // Wherever the focus went meanwhile: a microphone must not stay open.
+    if (event.key === " " || event.key === "Enter") {
+      tell(false);
+    }
+  });
+  window.addEventListener("blur", () => tell(false));
 }
 
 for (const page of document.querySelectorAll("[data-novasonic]")) {

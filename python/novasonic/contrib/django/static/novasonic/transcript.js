@@ -1,4 +1,8 @@
-/** The live transcript: a line for each side of a turn, a span for each sentence. */
+/**
+ * The live transcript: a line for each side of a turn, a span for each sentence, a small line for each tool.
+ *
+ * All that came from elsewhere is set as text, never as markup.
+ */
 
 export class Transcript {
   #list;
@@ -6,6 +10,12 @@ export class Transcript {
   #lines = new Map();
   /** What was typed and has not come back from the server yet. @type {HTMLElement[]} */
   #typed = [];
+  /**
+   * Tool calls that have no result yet, by id.
+   *
+   * @type {Map<string, {line?: HTMLElement, question?: HTMLElement}>}
+   */
+  #calls = new Map();
 
   /** @param {HTMLElement} list */
   constructor(list) {
@@ -47,6 +57,68 @@ export class Transcript {
     this.#lines.get(`${turn} assistant`)?.setAttribute("data-cut", "");
   }
 
+  /** Say which tool is at work, and how that ended. @param {import("./wire.js").Tool} message */
+  tool({ id, name, state, ok }) {
+    const call = this.#call(id);
+    call.line ??= this.#append("p", "tool-line");
+    const words = name.replaceAll("_", " ");
+    if (state === "called") {
+      call.line.textContent = `Looking up: ${words} …`;
+    } else {
+      call.line.textContent = `${ok ? "Looked up" : "Not done"}: ${words}`;
+      call.question?.remove();
+      this.#calls.delete(id);
+    }
+    call.line.dataset.state = state === "called" ? "called" : ok ? "done" : "failed";
+    this.#follow();
+  }
+
+  /**
+   * Ask the user whether a call may run. The question goes with the call's result.
+   *
+   * @param {import("./wire.js").ToolApproval} message
+   * @param {(approve: boolean) => void} decide called once
+   */
+  ask({ id, name, arguments: given }, decide) {
+    const question = this.#append("div", "approval");
+    this.#call(id).question = question;
+    question.setAttribute("role", "group");
+    question.setAttribute("aria-label", `May ${name} run?`);
+    const ask = document.createElement("p");
+    ask.textContent = `May this be done? ${name}`;
+    const shown = document.createElement("pre");
+    shown.textContent = visible(JSON.stringify(given, null, 2));
+    const buttons = [true, false].map((approve) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = approve ? "primary" : "quiet";
+      button.textContent = approve ? "Yes" : "No";
+      button.addEventListener("click", () => {
+        for (const other of buttons) {
+          other.disabled = true;
+        }
+        decide(approve);
+      });
+      return button;
+    });
+    question.append(ask, shown, ...buttons);
+    this.#follow();
+  }
+
+  /** Take back the questions of a conversation that is over. */
+  end() {
+    for (const { question } of this.#calls.values()) {
+      question?.remove();
+    }
+    this.#calls.clear();
+  }
+
+  #call(id) {
+    const call = this.#calls.get(id) ?? {};
+    this.#calls.set(id, call);
+    return call;
+  }
+
   #line(role, turn, text) {
     const key = `${turn} ${role}`;
     let line = this.#lines.get(key);
@@ -60,14 +132,29 @@ export class Transcript {
   }
 
   #newLine(role) {
-    const line = document.createElement("p");
-    line.className = "line";
+    const line = this.#append("p", "line");
     line.dataset.role = role;
-    this.#list.append(line);
     return line;
+  }
+
+  #append(tag, className) {
+    const element = document.createElement(tag);
+    element.className = className;
+    this.#list.append(element);
+    return element;
   }
 
   #follow() {
     this.#list.scrollTop = this.#list.scrollHeight;
   }
+}
+
+/**
+ * Show what would hide: characters without a shape, and those that turn the direction of writing.
+ *
+ * @param {string} text
+ * @returns {string}
+ */
+export function visible(text) {
+  return text.replace(/[^\P{C}\n]/gu, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
 }

@@ -11,16 +11,19 @@ export const PROTOCOL = 1;
  * @typedef {{type: "transcript", role: "user" | "assistant", text: string, final: boolean, turn: number | null,
  *   segment: number}} Transcript
  * @typedef {{type: "turn_started", turn: number}} TurnStarted
- * @typedef {{type: "turn_ended", turn: number, interrupted: boolean}} TurnEnded
+ * @typedef {{type: "turn_ended", turn: number, interrupted: boolean, responseMs?: number | null}} TurnEnded
  * @typedef {{type: "interrupted", turn: number, source: "model" | "client"}} Interrupted
  * @typedef {{type: "audio_chunk", turn: number, audio: string}} AudioChunk
  * @typedef {{type: "usage", turn: number | null, total: Record<string, number>, usd: number}} Usage
+ * @typedef {{type: "tool", turn: number | null, id: string, name: string, state: "called" | "finished",
+ *   ok: boolean | null, seconds: number | null, arguments?: object}} Tool
+ * @typedef {{type: "tool_approval", turn: number | null, id: string, name: string, arguments: object}} ToolApproval
  * @typedef {{type: "error", code: string, message: string, retryable: boolean, fatal: boolean,
  *   messageId: string | null}} ServerError
  * @typedef {{type: "closed", reason: string}} Closed
  * @typedef {{type: "unknown", name: string}} Unknown a message of a later version; to be ignored
- * @typedef {Initialized | Transcript | TurnStarted | TurnEnded | Interrupted | AudioChunk | Usage | ServerError | Closed
- *   | Unknown} ServerMessage
+ * @typedef {Initialized | Transcript | TurnStarted | TurnEnded | Interrupted | AudioChunk | Usage | Tool | ToolApproval
+ *   | ServerError | Closed | Unknown} ServerMessage
  */
 
 /** What each message must hold; a question mark allows null. */
@@ -28,10 +31,12 @@ const FIELDS = {
   initialized: { protocol: "number", sessionId: "string", inputRate: "number", outputRate: "number" },
   transcript: { role: "string", text: "string", final: "boolean", turn: "number?", segment: "number" },
   turn_started: { turn: "number" },
-  turn_ended: { turn: "number", interrupted: "boolean" },
+  turn_ended: { turn: "number", interrupted: "boolean", responseMs: "number?" },
   interrupted: { turn: "number", source: "string" },
   audio_chunk: { turn: "number", audio: "string" },
   usage: { turn: "number?", total: "object", usd: "number" },
+  tool: { turn: "number?", id: "string", name: "string", state: "string", ok: "boolean?", seconds: "number?" },
+  tool_approval: { turn: "number?", id: "string", name: "string", arguments: "object" },
   error: { code: "string", message: "string", retryable: "boolean", fatal: "boolean", messageId: "string?" },
   closed: { reason: "string" },
 };
@@ -101,6 +106,15 @@ export function textMessage(text, messageId) {
  */
 export function played(turn, ms) {
   return JSON.stringify({ type: "played", turn, ms: Math.round(ms) });
+}
+
+/**
+ * @param {string} id of the call
+ * @param {boolean} approve whether it may run
+ * @returns {string}
+ */
+export function toolApproval(id, approve) {
+  return JSON.stringify({ type: "tool_approval", id, approve });
 }
 
 /**
