@@ -1,5 +1,9 @@
 """The storyteller over the real wire."""
 
+from types import SimpleNamespace
+
+import pytest
+
 import novasonic
 from novasonic.emulator import Emulator
 from novasonic.emulator.voice.brain import NOT_UNDERSTOOD
@@ -30,6 +34,55 @@ async def test_it_goes_on_where_the_history_ends_on_a_new_stream(until):
             events = await until(session, ended)
     assert said(events, "user") == ["go to the lighthouse"]
     assert said(events, "assistant")[0].startswith("The door of the lighthouse")
+
+
+@novasonic.tool
+async def next_chapter() -> dict:
+    """Get the next chapter."""
+    return {"text": "A chapter from elsewhere. It is short.", "choices": ["open the door"]}
+
+
+@pytest.fixture
+def remember_choice():
+    kept = []
+
+    @novasonic.tool(name="remember_choice")
+    async def remember(choice: str) -> dict:
+        """Remember what the listener chose."""
+        kept.append(choice)
+        return {"remembered": choice}
+
+    return SimpleNamespace(tool=remember, kept=kept)
+
+
+async def test_it_tells_the_clients_story_where_there_is_one(until, remember_choice):
+    async with (
+        Emulator("voice") as emulator,
+        emulator.client().connect(tools=[next_chapter, remember_choice.tool]) as session,
+    ):
+        session.feed(Speaker().speak("Tell me a story", VOICE, 16_000), realtime=False)
+        events = await until(session, ended)
+        assert said(events, "user") == ["tell me a story"]
+        assert " ".join(said(events, "assistant")) == (
+            "A chapter from elsewhere. It is short. You can say: open the door."
+        )
+        await session.send_text("Open the door!")
+        events = await until(session, ended)
+    assert remember_choice.kept == ["open the door"]
+    calls = [event.name for event in events if isinstance(event, novasonic.ToolCall)]
+    assert calls == ["remember_choice", "next_chapter"]
+
+
+async def test_it_goes_on_by_itself_where_a_tool_fails(until):
+    @novasonic.tool(name="next_chapter")
+    async def broken() -> dict:
+        """Get the next chapter."""
+        raise novasonic.ToolError("No story.")
+
+    async with Emulator("voice") as emulator, emulator.client().connect(tools=[broken]) as session:
+        await session.send_text("tell me a story")
+        events = await until(session, ended)
+    assert said(events, "assistant")[0].startswith("You stand on a cold grey shore")
 
 
 async def test_it_says_when_it_did_not_understand(until):

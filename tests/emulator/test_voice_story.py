@@ -115,9 +115,48 @@ def test_typed_words_are_searched_for_a_phrase(typed, understood):
     assert STORY.understand(typed) == understood
 
 
+@pytest.mark.parametrize(
+    ("phrase", "calls"),
+    [
+        ("tell me a story", [("next_chapter", {})]),
+        ("what happens next", [("next_chapter", {})]),
+        ("start again", [("next_chapter", {"start_again": True})]),
+        ("open the door", [("remember_choice", {"choice": "open the door"}), ("next_chapter", {})]),
+        ("what can i say", []),
+        ("stop the story", []),
+        (None, []),
+    ],
+)
+def test_tools_are_called_where_they_are_declared(phrase, calls):
+    assert STORY.calls(phrase, ("remember_choice", "next_chapter", "weather")) == calls
+    assert STORY.calls(phrase, ("remember_choice",)) == [call for call in calls if call[0] == "remember_choice"]
+    assert STORY.calls(phrase, ("weather",)) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"text": "Once. And then? Well!  ", "choices": []}, ("Once.", "And then?", "Well!")),
+        ({"text": "Once.", "choices": ["run", "hide"]}, ("Once.", "You can say: run, or hide.")),
+        ({"text": "Once.", "choices": None}, ("Once.",)),
+        ({"text": ""}, ()),
+        ({"text": 5}, ()),
+        ({"error": "No story."}, ()),
+        (["Once."], ()),
+    ],
+)
+def test_what_a_tool_gives_is_told(result, told):
+    assert STORY.told(result) == told
+
+
+def test_going_on_without_tools_offers_what_can_be_said():
+    answers, _ = tell("tell me a story", "what happens next")
+    assert answers[1].startswith("You can say: go to the lighthouse")
+
+
 def data(**changes):
     narrator = {key: ["So."] for key in ("welcome", "help", "not_understood", "not_here", "ended", "farewell")}
-    commands = {name: [name] for name in ("begin", "restart", "help", "repeat", "stop")}
+    commands = {name: [name] for name in ("begin", "next", "restart", "help", "repeat", "stop")}
     scenes = {
         "a": {"text": ["A."], "choices": [{"say": ["go"], "to": "b"}]},
         "b": {"text": ["B."], "choices": []},

@@ -44,6 +44,8 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": Path(os.environ.get("NOVASONIC_DEMO_STATE", BASE_DIR)) / "storyteller.sqlite3",
+        # A transaction that reads before it writes would fail at once, not wait, where another one writes.
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

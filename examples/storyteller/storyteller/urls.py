@@ -3,14 +3,11 @@
 from django.urls import path
 
 from novasonic.contrib.django.demo.views import DemoSignInView
-from novasonic.contrib.django.views import TalkView
+
+from .views import StoryView
 
 urlpatterns = [
-    path(
-        "",
-        TalkView.as_view(template_name="storyteller/story.html", socket_path="story/ws/", title="The Storyteller"),
-        name="story",
-    ),
+    path("", StoryView.as_view(), name="story"),
     # A site of your own signs its users in by django.contrib.auth.urls instead.
     path(
         "sign-in/",

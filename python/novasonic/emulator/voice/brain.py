@@ -20,7 +20,9 @@ NOT_UNDERSTOOD = "(not understood)"
 
 
 class VoiceBrain:
-    """Tells the story. Keeps nothing of a conversation: where it stands follows from the history.
+    """Tells the story, or the client's where it declares tools for that.
+
+    Keeps nothing of a conversation: where it stands follows from the history.
 
     Raises:
         ConfigError: ``code="missing_extra"``: PocketSphinx or eSpeak NG is not installed.
@@ -46,6 +48,11 @@ class VoiceBrain:
         else:
             phrase = self._story.understand(turn.text)
         voice = voice_for(turn.voice)
-        for sentence in self._story.answer(phrase, turn.history):
+        sentences = [
+            sentence
+            for name, arguments in self._story.calls(phrase, turn.tools)
+            for sentence in self._story.told(await turn.call(name, arguments))
+        ]
+        for sentence in sentences or self._story.answer(phrase, turn.history):
             pcm = await asyncio.to_thread(self._speaker.speak, sentence, voice, turn.output_rate)
             await turn.say(sentence, pcm)

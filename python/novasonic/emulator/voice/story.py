@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 from novasonic.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from novasonic.config import Message
 
 __all__ = ["Scene", "Story", "load_story"]
 
 _WORD = re.compile(r"[a-z']+")
-_COMMANDS = ("begin", "restart", "help", "repeat", "stop")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_COMMANDS = ("begin", "next", "restart", "help", "repeat", "stop")
+_CHOICE = "choice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,21 @@ class Scene:
         return next((choice.to for choice in self.choices if phrase in choice.say), None)
 
 
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """When a tool of the client is called, and with what."""
+
+    name: str
+    on: frozenset[str]
+    arguments: Mapping[str, Any]
+
+    def filled(self, said: str) -> dict[str, Any]:
+        """Give the arguments for what was said."""
+        return {
+            name: value.format(said=said) if isinstance(value, str) else value for name, value in self.arguments.items()
+        }
+
+
 class Story:
     """A checked story.
 
@@ -65,6 +82,7 @@ class Story:
         }
         self._narrator: Mapping[str, Any] = data["narrator"]
         self._commands = {name: _lowered(data["commands"][name]) for name in _COMMANDS}
+        self._tools = [ToolUse(use["name"], frozenset(use["on"]), use["arguments"]) for use in data.get("tools", ())]
         self._meaning = {phrase: name for name, say in self._commands.items() for phrase in say}
         self._check()
         # What a page shows, and what the recogniser listens for: both in the order of the file, each once.
@@ -109,6 +127,21 @@ class Story:
                 place = name or None
         return place
 
+    def calls(self, phrase: str | None, tools: Container[str]) -> list[tuple[str, dict[str, Any]]]:
+        """Give the calls that `phrase` asks for, of the `tools` that the client declared."""
+        if phrase is None:
+            return []
+        meaning = self._meaning.get(phrase, _CHOICE)
+        return [(use.name, use.filled(phrase)) for use in self._tools if meaning in use.on and use.name in tools]
+
+    def told(self, result: object) -> tuple[str, ...]:
+        """Give the sentences of a tool's result: its ``text``, then its ``choices``. None where it has no text."""
+        if not isinstance(result, dict) or not isinstance(text := result.get("text"), str):
+            return ()
+        ways = [way for way in result.get("choices") or () if isinstance(way, str)]
+        sentences = (sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence)
+        return (*sentences, *(self._ways(ways) if ways else ()))
+
     def answer(self, phrase: str | None, history: Iterable[Message]) -> tuple[str, ...]:
         """Give the narrator's sentences.
 
@@ -127,6 +160,8 @@ class Story:
             return tuple(self._narrator["farewell"])
         if command == "help":
             return (*self._offer(place), *self._narrator["help"])
+        if command == "next":
+            return self._offer(place)
         return (*(self._narrator["not_here"] if before is not None else ()), *self._offer(place))
 
     def _move(self, place: str | None, phrase: str) -> tuple[str | None, bool]:
@@ -136,7 +171,7 @@ class Story:
                 return self.start, True
             case "repeat":
                 return place, True
-            case "help":
+            case "help" | "next":
                 return place, False
             case "stop":
                 return None, False
@@ -149,6 +184,9 @@ class Story:
         ways = [choice.say[0] for choice in self.scenes[place].choices]
         if not ways:
             return tuple(self._narrator["ended"])
+        return self._ways(ways)
+
+    def _ways(self, ways: list[str]) -> tuple[str, ...]:
         return (self._narrator["offer"].format(offer=_either(ways)),)
 
 

@@ -1,0 +1,33 @@
+"""What the storyteller's model may call. Who listens is in the context, never in the arguments."""
+
+from typing import Annotated, Any
+
+from channels.db import database_sync_to_async
+
+import novasonic
+
+from . import telling
+
+
+@novasonic.tool
+async def next_chapter(context: novasonic.ToolContext, *, start_again: bool = False) -> dict[str, Any]:
+    """Get the next chapter for this listener. Call it whenever the story begins or goes on, and tell its text.
+
+    Args:
+        context: Who listens.
+        start_again: True only where the listener wants the story from its beginning.
+    """
+    chapter = await database_sync_to_async(telling.next_chapter)(context.state["user"], start_again=start_again)
+    if chapter is None:
+        raise novasonic.ToolError("There is no story to tell yet.")
+    return chapter
+
+
+@novasonic.tool
+async def remember_choice(
+    choice: Annotated[str, "One of the choices given, word by word."], context: novasonic.ToolContext
+) -> dict[str, Any]:
+    """Remember what the listener decided. Call it for each decision, before you get the next chapter."""
+    if not await database_sync_to_async(telling.remember_choice)(context.state["user"], choice):
+        raise novasonic.ToolError("No story has begun. Get the first chapter.")
+    return {"remembered": choice}
