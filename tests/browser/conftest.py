@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import sys
 import wave
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,10 @@ CHROMIUM = "/usr/bin/chromium"
 PLAY_ONCE = "%noloop"
 PROBE = (Path(__file__).parent / "probe.js").read_text()
 MICROPHONE_RATE = 16_000
+SITES = {
+    "storyteller": ("storyteller.asgi:application", "storyteller.settings", ROOT / "examples" / "storyteller"),
+    "paying": ("paying_site:application", "novasonic.contrib.django.demo.settings", Path(__file__).parent),
+}
 
 
 def pytest_collection_modifyitems(items):
@@ -88,7 +92,7 @@ def visit(tmp_path):
                 page = await context.new_page()
                 seen = Visit(page)
                 await page.goto(f"http://{host}:{site.port}/")
-                await page.get_by_role("button", name="Come in").click()
+                await page.locator("form button").click()
                 await page.wait_for_function("document.querySelector('[data-novasonic]')?.conversation")
                 await page.evaluate(PROBE)
                 yield seen
@@ -101,16 +105,15 @@ def visit(tmp_path):
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    """Serve the storyteller against an emulator."""
+    """Serve the storyteller against an emulator; the site's `state` is the folder of its database."""
 
-    def serving(emulator):
-        return running_site(
-            "storyteller.asgi:application",
-            emulator,
-            state=tmp_path_factory.mktemp("site"),
-            path=ROOT / "examples" / "storyteller",
-            settings="storyteller.settings",
-        )
+    @contextmanager
+    def serving(emulator, site="storyteller"):
+        state = tmp_path_factory.mktemp("site")
+        application, settings, path = SITES[site]
+        with running_site(application, emulator, state=state, path=path, settings=settings) as running:
+            running.state = state
+            yield running
 
     return serving
 

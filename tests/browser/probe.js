@@ -6,7 +6,8 @@
   conversation.addEventListener("level", ({ detail }) => probe.levels.push(detail.level));
   conversation.addEventListener("state", ({ detail }) => probe.states.push(detail.state));
   conversation.addEventListener("flushed", ({ detail }) => probe.flushes.push(detail.ms));
-  for (const type of ["initialized", "turn_started", "turn_ended", "interrupted", "transcript", "error"]) {
+  const types = ["initialized", "turn_started", "turn_ended", "interrupted", "transcript", "error", "tool"];
+  for (const type of [...types, "tool_approval", "usage"]) {
     conversation.addEventListener(type, ({ detail }) => probe.events.push(detail));
   }
   const samples = new Float32Array(2048);

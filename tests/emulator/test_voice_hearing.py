@@ -85,7 +85,7 @@ def test_a_phrase_is_understood_at_every_rate_of_the_service(recogniser, utter, 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_phrases_are_understood(recogniser, utter):
-    """Measured: 306 of 318 understood, one of the rest taken for another phrase."""
+    """Measured: 317 of 330 understood, none taken for another phrase."""
     wrong = {}
     for phrase in STORY.understood:
         for speaker in SPEAKERS:
