@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import array
+import json
 import sys
+import time
 import wave
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -41,11 +43,18 @@ class Visit:
         self.console: list[str] = []
         page.on("pageerror", lambda error: self.console.append(str(error)))
         page.on("console", self._log)
+        # What the page sent as text, with the time.
+        self.sent: list[tuple[float, dict]] = []
+        page.on("websocket", lambda socket: socket.on("framesent", self._sent))
 
     def _log(self, line):
         # Chromium says of any plain http page that it ignores this header of Django's.
         if line.type == "error" and "Cross-Origin-Opener-Policy" not in line.text:
             self.console.append(line.text)
+
+    def _sent(self, frame):
+        if isinstance(frame, str):
+            self.sent.append((time.monotonic(), json.loads(frame)))
 
     def part(self, name):
         return self.page.locator(f'[data-part="{name}"]')

@@ -162,6 +162,70 @@ async def test_stop_the_answer_by_hand_and_mute(tone_voice, visit, say):
         await page.until("states.at(-1) === 'ended'")
 
 
+@pytest.mark.parametrize("how", ["pointer", "space"])
+async def test_push_to_talk_sends_what_is_said_while_it_is_held(offline_voice, visit, say, how):
+    async with visit(offline_voice, microphone=SECOND * 4 + say(phrases()[0]) + SECOND * 10) as page:
+        sent = "document.querySelector('[data-novasonic]').conversation.counts.sentFrames"
+
+        async def hold(down):
+            if how == "pointer":
+                await (page.page.mouse.down() if down else page.page.mouse.up())
+            else:
+                await (page.page.keyboard.down(" ") if down else page.page.keyboard.up(" "))
+
+        await page.part("push").click()
+        await page.talk()
+        await page.until("states.at(-1) === 'listening'")
+        assert "Hold" in await page.part("state").inner_text()
+        # A space that is typed is no button.
+        await page.part("text").focus()
+        await page.page.keyboard.down(" ")
+        assert await page.page.evaluate(sent) == 0
+        await page.page.keyboard.up(" ")
+        await page.part("text").blur()
+        await page.part("hold").hover()
+        await hold(True)
+        await page.until("Math.max(...levels) > 0.01")
+        await page.until("levels.slice(-16).every(level => level < 0.01)")
+        await hold(False)
+        while_held = await page.page.evaluate(sent)
+        assert while_held > 20
+        await page.until("events.some(e => e.type === 'transcript' && e.role === 'user')")
+        assert phrases()[0] in await page.page.locator('.line[data-role="user"]').inner_text()
+        await page.until("heard.some(h => h.rms > 0.02)")
+        assert await page.page.evaluate(sent) <= while_held + 2
+
+
+async def test_the_page_tells_how_much_was_heard(tone_voice, visit):
+    async with visit(tone_voice, microphone=None) as page:
+        await page.part("text").fill("Sing")
+        await page.part("text").press("Enter")
+        await page.until("heard.filter(h => h.rms > 0.1).length > 100")
+        await page.part("interrupt").click()
+        await page.until("events.some(e => e.type === 'interrupted')")
+        await page.until("states.at(-1) === 'listening'")
+        told = [(at, message) for at, message in page.sent if message["type"] == "played"]
+        assert {message["turn"] for _, message in told} == {1}
+        heard_ms = [message["ms"] for _, message in told]
+        assert heard_ms == sorted(heard_ms)
+        heard_for = await page.probe("heard.filter(h => h.rms > 0.1).at(-1).at - heard.find(h => h.rms > 0.1).at")
+        assert heard_ms[-1] == pytest.approx(heard_for, abs=300)
+        # Each 250 ms, and once for the flush; bounded generously, for the browser may be late and then early.
+        assert len(told) <= heard_ms[-1] / 250 + 2
+        # An answer that is stopped before its first sound: nothing of it was heard.
+        await page.page.evaluate(
+            """() => {
+              const { conversation } = document.querySelector("[data-novasonic]");
+              conversation.addEventListener("turn_started", () => conversation.interrupt(), { once: true });
+            }"""
+        )
+        await page.part("text").fill("And again")
+        await page.part("text").press("Enter")
+        await page.until("events.some(e => e.type === 'interrupted' && e.turn === 2)")
+        await page.until("states.at(-1) === 'listening'")
+        assert [message["ms"] for _, message in page.sent if message.get("turn") == 2] == [0]
+
+
 async def test_a_denied_microphone_is_said_in_words_and_typing_still_works(offline_voice, visit):
     async with visit(offline_voice, granted=False) as page:
         await page.talk()
