@@ -47,6 +47,7 @@ export class Conversation extends EventTarget {
   #reads = false;
   #turn = 0;
   #silenced = 0;
+  /** The turn whose flush has not been reported yet. */
   #cut = 0;
   #flushAskedAt = 0;
   #messageNumber = 0;
@@ -300,7 +301,10 @@ export class Conversation extends EventTarget {
         this.#enter("speaking");
         return;
       case "flushed":
-        this.#sendPlayed(this.#cut, report.turn === this.#cut ? report.ms : 0);
+        if (report.turn !== this.#cut) {
+          this.#sendPlayed(this.#cut, 0);
+        }
+        this.#cut = 0;
         if (this.#flushAskedAt) {
           this.counts.flushes += 1;
           this.#tell("flushed", { ms: performance.now() - this.#flushAskedAt });
@@ -308,14 +312,13 @@ export class Conversation extends EventTarget {
         }
         break;
     }
-    if (report.type !== "flushed") {
-      this.#sendPlayed(report.turn, report.ms);
-    }
+    this.#sendPlayed(report.turn, report.ms);
     if (report.type !== "played" && this.state === "speaking") {
       this.#enter("listening");
     }
   }
 
+  /** Cumulative: a smaller figure than one told before changes nothing. */
   #sendPlayed(turn, ms) {
     if (turn && this.#socket?.readyState === WebSocket.OPEN) {
       this.#socket.send(wire.played(turn, ms));
