@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import ExitStack, asynccontextmanager
 from types import SimpleNamespace
 
@@ -12,7 +13,9 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.test import override_settings
+from websupport import ROOT
 
+sys.path.insert(0, str(ROOT / "examples" / "storyteller"))
 settings.configure(
     SECRET_KEY="for tests",
     ALLOWED_HOSTS=["testserver"],
@@ -23,10 +26,12 @@ settings.configure(
         "django.contrib.staticfiles",
         "channels",
         "novasonic.contrib.django",
+        "storyteller",
     ],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
     STATIC_URL="static/",
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     USE_TZ=True,
 )
 django.setup()
