@@ -9,7 +9,8 @@ from novasonic.emulator import Emulator
 from novasonic.emulator.voice.brain import NOT_UNDERSTOOD
 from novasonic.emulator.voice.espeak import Speaker, Voice
 
-VOICE = Voice("en-us+m3", 150, 40)
+# Understood at 0.99 and better whatever silence precedes it; what a voice near the bound is worth, test_voice_hearing says.
+VOICE = Voice("en-us+f2", 150, 40)
 
 
 def said(events, role):
