@@ -9,7 +9,7 @@ from novasonic.emulator import Emulator
 from novasonic.emulator.voice.brain import NOT_UNDERSTOOD
 from novasonic.emulator.voice.espeak import Speaker, Voice
 
-# Understood at 0.99 and better whatever silence precedes it; what a voice near the bound is worth, test_voice_hearing says.
+# Understood at 0.99 and better whatever silence precedes it; voices near the bound are for test_voice_hearing.
 VOICE = Voice("en-us+f2", 150, 40)
 
 
