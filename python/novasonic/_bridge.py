@@ -239,7 +239,9 @@ class Bridge:
         self.server.serve(requests)
         self._senders.admit()
         self._wake_reader()
-        if self._closing and self._more_in_core:
+        # A batch that an interruption emptied wakes nobody, and for what waits behind it no notification comes.
+        starved = self._reader is not None and not self._reader.done() and not self._queue
+        if self._more_in_core and (self._closing or starved):
             self.loop.call_soon(self._pump)
 
     def _receive(self, event: Event) -> None:

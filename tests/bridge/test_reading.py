@@ -191,3 +191,19 @@ async def test_another_loop_is_refused(session):
         asyncio.run(use())
 
     await asyncio.to_thread(elsewhere)
+
+
+async def test_a_reader_gets_past_more_hushed_audio_than_one_batch(core):
+    session = open_session(core)
+    core.emit(TurnStarted, turn=1)
+    core.audio(1, 1_000)
+    core.emit(TurnEnded, False, (0.0, None, None, 1.0), turn=1)
+    await asyncio.sleep(0.01)
+    # The turn has ended in the core, so there it purges nothing and tells nobody.
+    await session.interrupt()
+    async with asyncio.timeout(5):
+        seen = [type(await anext(aiter(session))) for _ in range(2)]
+    assert seen == [TurnStarted, TurnEnded]
+    assert session.stats().purged_audio_ms == 80_000
+    core.end()
+    await session.aclose()
