@@ -16,17 +16,28 @@ from novasonic._credentials import ask, credentials_row
 from novasonic.exceptions import ConcurrencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Collection, Coroutine
 
     from novasonic._credentials import CredentialsProvider
 
-__all__ = ["CLOSE_MARGIN_SECONDS", "MAX_BATCH", "Attachment", "Core"]
+__all__ = ["CLOSE_MARGIN_SECONDS", "MAX_BATCH", "Attachment", "Core", "reap"]
 
 # One callback of the loop takes at most this many events from the core.
 MAX_BATCH = 256
 
 # An orderly close is bounded in the core; only a core that hangs lets this much more time pass.
 CLOSE_MARGIN_SECONDS = 2.0
+
+
+# A task of the user's that does not obey when cancelled (a callable, a source of audio) is left to itself after this.
+REAP_SECONDS = 2.0
+
+
+async def reap(cancelled: Collection[asyncio.Task[Any]]) -> None:
+    """Wait for tasks that were cancelled, for `REAP_SECONDS` at most; not for the one that asks."""
+    current = asyncio.current_task()
+    if tasks := [task for task in cancelled if task is not current]:
+        await asyncio.wait(tasks, timeout=REAP_SECONDS)
 
 
 class Core(Protocol):
@@ -112,10 +123,7 @@ class Attachment(Generic[CoreT]):
 
     async def reap(self) -> None:
         """Wait for the tasks, which the end has cancelled."""
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        if tasks:
-            await asyncio.wait(tasks)
+        await reap(self._tasks)
 
     def give_credentials(self, request_id: int) -> None:
         """Answer a request of the core's lane from a task."""

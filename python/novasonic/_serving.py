@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from novasonic._attachment import reap
 from novasonic._credentials import ask, credentials_row
 from novasonic._waiting import PromptWaiters
 from novasonic.exceptions import ValidationError
@@ -67,10 +68,7 @@ class Server:
 
     async def reap(self) -> None:
         """Wait for the tasks, which `end` has cancelled."""
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        if tasks:
-            await asyncio.wait(tasks)
+        await reap(self._tasks)
 
     async def _answer_credentials(self, request_id: int) -> None:
         try:

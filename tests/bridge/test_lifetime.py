@@ -1,6 +1,7 @@
 """The end of a session: asked for, forced, forgotten, or with the loop gone first."""
 
 import asyncio
+import contextlib
 import os
 import threading
 
@@ -133,3 +134,32 @@ async def test_descriptors_are_not_closed_while_the_loop_watches_them(core):
         pass
     assert asyncio.get_running_loop().remove_reader(watched) is False
     os.fstat(watched)
+
+
+async def deaf(seconds):
+    """Does not obey when cancelled."""
+    end = asyncio.get_running_loop().time() + seconds
+    while (left := end - asyncio.get_running_loop().time()) > 0:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(left)
+
+
+async def deaf_source(seconds):
+    await deaf(seconds)
+    yield bytes(2)
+
+
+@pytest.mark.parametrize("what", ["source", "credentials"])
+async def test_closing_does_not_wait_for_what_does_not_obey(core, monkeypatch, what):
+    monkeypatch.setattr("novasonic._attachment.REAP_SECONDS", 0.05)
+    session = open_session(core, provider=lambda: deaf(0.5))
+    if what == "source":
+        session.feed(deaf_source(0.5))
+    else:
+        core.ask(1)
+    await asyncio.sleep(0.01)
+    core.end()
+    started = asyncio.get_running_loop().time()
+    await session.aclose()
+    assert asyncio.get_running_loop().time() - started < 0.4
+    await asyncio.sleep(0.6)  # what was left to itself must end within the test
