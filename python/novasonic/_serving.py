@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from novasonic._attachment import reap
 from novasonic._credentials import ask, credentials_row
 from novasonic._waiting import PromptWaiters
-from novasonic.exceptions import ValidationError
+from novasonic.exceptions import NovaSonicError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -40,7 +40,9 @@ class Server:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def serve(self, requests: Iterable[tuple[int, str, Any]]) -> None:
-        """Take ``(request id, kind, payload)`` rows."""
+        """Take ``(request id, kind, payload)`` rows. After the end nobody needs an answer."""
+        if self._core is None:
+            return
         for request_id, kind, payload in requests:
             match kind:
                 case "credentials":
@@ -66,6 +68,10 @@ class Server:
         for task in self._tasks:
             task.cancel()
 
+    def forget(self) -> None:
+        """Let go of the core where the loop is closed and nothing can be told any more."""
+        self._core = None
+
     async def reap(self) -> None:
         """Wait for the tasks, which `end` has cancelled."""
         await reap(self._tasks)
@@ -87,6 +93,6 @@ class Server:
     async def _run_tool(self, call_id: str, name: str, arguments: str, turn: int) -> None:
         outcome = await self.toolbox.run(call_id, name, arguments, turn)
         if self._core is not None:
-            # The stream that asked may be gone meanwhile, and its call with it.
-            with suppress(ValidationError):
+            # The stream that asked may be gone meanwhile, and its call with it; or the session is closing.
+            with suppress(NovaSonicError):
                 self._core.send_tool_result(call_id, outcome.result, outcome.ok)

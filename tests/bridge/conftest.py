@@ -19,6 +19,7 @@ class HandCore:
         self.capacity = capacity
         self.failure = None
         self.calls = []
+        self.results = []
         self.answers = asyncio.Queue()
         self.taken = []
         self.drained = []
@@ -53,6 +54,10 @@ class HandCore:
         self._requests.append((request_id, "credentials", None))
         self.wake()
 
+    def call_tool(self, call_id, name, arguments="{}", turn=1):
+        self._requests.append((len(self.calls) + 1, "tool", (call_id, name, arguments, turn)))
+        self.wake()
+
     def wake(self):
         os.eventfd_write(self.fd, 1)
 
@@ -84,6 +89,11 @@ class HandCore:
 
     def send_text(self, text):
         self.calls.append(("text", text))
+
+    def send_tool_result(self, *result):
+        if self.failure is not None:
+            raise self.failure
+        self.results.append(result)
 
     def mute(self, muted):
         self.calls.append(("mute", muted))
