@@ -313,6 +313,7 @@ class Bridge:
             self.loop.call_soon_threadsafe(self.dispose)
         except RuntimeError:  # the loop is closed, and with it the selector that watched
             self._core = None
+            self.server.forget()
         return True
 
     def _finish(self, event: SessionEnded) -> None:
@@ -330,6 +331,7 @@ class Bridge:
         self._final_turns = self._core.turns()
         if self.loop.is_closed():
             self._core = None
+            self.server.forget()
             return
         # In this order: a closed number may belong to another session of this loop before it is forgotten.
         self.loop.remove_reader(self._fd)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 
 import pytest
@@ -73,6 +74,24 @@ def test_a_loop_closed_under_a_session_is_survived(core):
     asyncio.run(session.aclose())
     asyncio.run(session.aclose())
     assert session.stats().events == 0
+
+
+@pytest.mark.parametrize("how", ["closed", "collected"])
+def test_a_core_goes_at_once_where_its_loop_is_closed(core, how):
+    # By reference counts: a descriptor must not stay open until the next garbage collection.
+    async def leave_open():
+        return open_session(core)
+
+    session = asyncio.run(leave_open())
+    references = sys.getrefcount(core)
+    bridge = session._bridge
+    if how == "closed":
+        asyncio.run(session.aclose())
+    else:
+        with pytest.warns(ResourceWarning):
+            del session
+    # The bridge's and its server's; the descriptor's watcher went with the loop.
+    assert (sys.getrefcount(core), bridge.is_over) == (references - 2, True)
 
 
 def test_a_session_collected_after_its_loop_warns(core):
