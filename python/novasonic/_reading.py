@@ -24,14 +24,16 @@ class ReaderSlot(Generic[T]):
     def __init__(self) -> None:
         self._iterator: weakref.ref[_Iterator[T]] | None = None
 
-    def take(self, owner: object, step: Callable[[], Awaitable[T]], noun: str) -> AsyncIterator[T]:
+    def take(
+        self, owner: object, step: Callable[[], Awaitable[T]], refusal: Callable[[], ConcurrencyError]
+    ) -> AsyncIterator[T]:
         """Return an iterator over `step`, which keeps `owner` alive.
 
         Raises:
             ConcurrencyError: ``code="second_reader"``: somebody else holds one.
         """
         if self._is_taken():
-            raise second_reader_error(noun)
+            raise refusal()
         iterator = _Iterator(owner, step)
         self._iterator = weakref.ref(iterator)
         return iterator

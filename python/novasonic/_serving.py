@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from novasonic._waiting import PromptWaiters
 from novasonic.exceptions import NovaSonicError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Coroutine, Iterable
 
     from novasonic import _core

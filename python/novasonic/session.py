@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-import weakref
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from novasonic import _feed
 from novasonic._bridge import second_reader_error
+from novasonic._reading import ReaderSlot
 from novasonic.audio import pcm_bytes
 from novasonic.events import TokenCounts
 from novasonic.exceptions import AudioFormatError, ConcurrencyError, ConfigError, NovaSonicError, TurnTimeout
@@ -40,7 +40,7 @@ class Session:
     raises what ended the session, or SessionClosedError.
     """
 
-    __slots__ = ("__weakref__", "_bridge", "_close_timeout", "_feeding", "_input_rate", "_iterator", "_prices")
+    __slots__ = ("__weakref__", "_bridge", "_close_timeout", "_feeding", "_input_rate", "_prices", "_readers")
 
     def __init__(self, bridge: Bridge, *, input_rate: int, close_timeout: float, prices: Prices) -> None:
         self._bridge = bridge
@@ -48,7 +48,7 @@ class Session:
         self._close_timeout = close_timeout
         self._prices = prices
         self._feeding: asyncio.Task[None] | None = None
-        self._iterator: weakref.ref[_Events] | None = None
+        self._readers: ReaderSlot[Event] = ReaderSlot()
 
     def __repr__(self) -> str:
         return f"<novasonic.Session {self.id} {'open' if self._bridge.ended is None else self._bridge.ended.reason}>"
@@ -289,11 +289,7 @@ class Session:
         Raises:
             ConcurrencyError: ``code="second_reader"``: somebody else holds an iterator of this session.
         """
-        if self._iterator is not None and self._iterator() is not None:
-            raise second_reader_error()
-        events = _Events(self)
-        self._iterator = weakref.ref(events)
-        return events
+        return self._readers.take(self, self._bridge.next_event, second_reader_error)
 
     def turns(self, *, settle: float = 10.0) -> AsyncGenerator[Turn, None]:
         """Iterate over the same stream as whole turns.
@@ -318,21 +314,6 @@ class Session:
         the close goes on by itself.
         """
         await self._bridge.close(self._close_timeout)
-
-
-class _Events:
-    """The iterator of a session; keeps it alive."""
-
-    __slots__ = ("__weakref__", "_session")
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __aiter__(self) -> _Events:
-        return self
-
-    async def __anext__(self) -> Event:
-        return await self._session._bridge.next_event()  # noqa: SLF001 - two halves of one thing
 
 
 def _spoken_text(method: str, text: object) -> str:

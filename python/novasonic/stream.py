@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from novasonic._opening import Opening
-from novasonic._reading import ReaderSlot
+from novasonic._reading import ReaderSlot, second_reader_error
 from novasonic._stream import NOUN, StreamBridge
 from novasonic.exceptions import ConfigError
 
@@ -202,7 +202,7 @@ class RawStream:
         Raises:
             ConcurrencyError: ``code="second_reader"``: somebody else holds an iterator of this stream.
         """
-        return self._readers.take(self, self._bridge.next_event, NOUN)
+        return self._readers.take(self, self._bridge.next_event, lambda: second_reader_error(NOUN))
 
     async def aclose(self) -> None:
         """End the input, wait for the service to end its side, and reset the stream after ``Timeouts.close``.

@@ -207,3 +207,18 @@ async def test_a_reader_gets_past_more_hushed_audio_than_one_batch(core):
     assert session.stats().purged_audio_ms == 80_000
     core.end()
     await session.aclose()
+
+
+async def test_a_kept_error_does_not_keep_the_next_reader_out(core):
+    session = open_session(core)
+    core.end("error", ServiceError("The service failed.", code="model_stream_error"))
+    kept = []
+    for _ in range(2):
+        # Kept, it keeps its frames, and those the iterator that raised it.
+        try:
+            async for _ in session:
+                pass
+        except ServiceError as error:
+            kept.append(error.code)
+            kept.append(error)
+    assert kept[::2] == ["model_stream_error"] * 2
