@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from novasonic import Buffers, ConfigError, Credentials, Message, NovaSonicError, Timeouts
+from novasonic import Buffers, ConfigError, Credentials, Limits, Message, NovaSonicError, Timeouts
 from novasonic._credentials import credentials_row
 
 KEYS = Credentials("AKIAEXAMPLEKEY", "wJalrXUtnFEMI", "FwoGZXIvYXdzE")
@@ -48,7 +48,7 @@ def test_expiry_travels_as_seconds():
     assert credentials_row(Credentials("id", "s", expires_at=expires_at)) == ("id", "s", None, 1_893_456_000.0)
 
 
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "5", None, True, 30_000_000])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "5", None, True, 30_000_000, 10**400])
 @pytest.mark.parametrize(
     ("settings", "field"), [(Buffers, "input"), (Buffers, "output"), (Timeouts, "open"), (Timeouts, "close")]
 )
@@ -85,3 +85,11 @@ def test_errors_carry_their_fields_and_pickle():
         "Mend it.",
     )
     assert str(NovaSonicError("It broke.", code="broken")) == "It broke."
+
+
+@pytest.mark.parametrize("field", ["seconds", "idle_seconds", "tokens", "usd"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "5", True, 10**400])
+def test_limits_are_positive_numbers(field, value):
+    with pytest.raises(ConfigError, match=f"Limits.{field}") as refused:
+        Limits(**{field: value})
+    assert refused.value.code == "invalid_limits"

@@ -55,6 +55,7 @@ def test_a_tool_without_a_function_is_manual():
         ({"description": " "}, "no description"),
         ({"timeout": 0}, "timeout 0"),
         ({"timeout": float("nan")}, "timeout nan"),
+        ({"timeout": 10**400}, "timeout 1000"),
         ({"timeout": True}, "timeout True"),
         ({"timeout": 20_000_000}, "timeout 20000000"),
         ({"approval": lambda request: True}, "not async"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal
 
+from novasonic._numbers import is_number
 from novasonic.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Limits:
                 code="invalid_limits",
                 cure="Give a whole number above 0, or None.",
             )
-        if self.usd is not None and not (_is_number(self.usd) and self.usd > 0):
+        if self.usd is not None and not (is_number(self.usd) and self.usd > 0):
             raise ConfigError(
                 f"Limits.usd is {self.usd!r}.", code="invalid_limits", cure="Give a number above 0, or None."
             )
@@ -176,13 +176,9 @@ _MAX_SECONDS = 86_400.0
 def _require_positive_seconds(settings: object, names: tuple[str, ...], code: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        if not _is_number(value) or not 0 < value <= _MAX_SECONDS:
+        if not is_number(value) or not 0 < value <= _MAX_SECONDS:
             raise ConfigError(
                 f"{type(settings).__name__}.{name} is {value!r}.",
                 code=code,
                 cure="Give seconds: a number above 0 and at most 86400.",
             )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

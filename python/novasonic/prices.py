@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from novasonic._numbers import is_number
 from novasonic.config import NOVA_2_5_SONIC, NOVA_2_SONIC
 from novasonic.exceptions import ConfigError
 
@@ -49,8 +49,7 @@ class Prices:
             )
         for name in ("speech_in", "text_in", "speech_out", "text_out"):
             value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not isfinite(value) or value < 0:
+            if not is_number(value) or value < 0:
                 raise ConfigError(
                     f"Prices.{name} is {value!r}.",
                     code="invalid_prices",

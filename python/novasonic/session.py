@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from novasonic import _feed
 from novasonic._bridge import second_reader_error
+from novasonic._numbers import is_number
 from novasonic._reading import ReaderSlot
 from novasonic.audio import pcm_bytes
 from novasonic.events import TokenCounts
@@ -167,8 +167,7 @@ class Session:
         Raises:
             ConfigError: ``code="invalid_played"``: not a turn's number, or not a number of seconds from 0.
         """
-        number = type(turn) is int and 0 < turn < 2**32
-        if not number or not isinstance(seconds, (int, float)) or not isfinite(seconds) or seconds < 0:
+        if type(turn) is not int or not 0 < turn < 2**32 or not is_number(seconds) or seconds < 0:
             raise ConfigError(
                 f"played() was told turn {turn!r} and {seconds!r} s.",
                 code="invalid_played",

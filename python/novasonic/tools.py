@@ -19,9 +19,9 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
+from novasonic._numbers import is_number
 from novasonic.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -305,8 +305,7 @@ def _refuse_limit(name: str, value: object, wanted: str) -> NoReturn:
 
 
 def _is_seconds(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and isfinite(value) and 0 < value <= _MAX_SECONDS  # type: ignore[arg-type, operator]
+    return is_number(value) and 0 < value <= _MAX_SECONDS
 
 
 def _is_async(function: Any) -> bool:
