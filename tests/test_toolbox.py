@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import novasonic
 from novasonic import ConfigError, Tool, ToolContext, ToolError, ToolLimits
 from novasonic import _toolrun as toolrun
+from novasonic._threads import in_thread
 from novasonic._toolbox import Toolbox, ToolOutcome
 
 # Long enough to be sure that nothing happens by itself, short enough to wait for where it must.
@@ -508,21 +509,28 @@ async def test_a_thread_that_hangs_is_not_waited_for_and_keeps_its_place(logged)
     assert await run(toolbox, "quick") == (True, {"result": "quick"})
 
 
-async def test_a_call_that_did_not_begin_in_time_never_begins():
-    import concurrent.futures
-
-    release = threading.Event()
+async def test_a_call_that_did_not_begin_in_time_never_begins(monkeypatch):
+    release, over = threading.Event(), threading.Event()
     ran = []
 
     def order():
         ran.append(1)
 
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asyncio.get_running_loop().set_default_executor(pool)
-        blocking = pool.submit(release.wait, 10)
-        assert "took too long" in await refusal(box(novasonic.tool(order, timeout=SOON)), "order")
-        release.set()
-        blocking.result(10)
+    def late(work):
+        def wait_and_work():
+            release.wait(10)
+            try:
+                return work()
+            finally:
+                over.set()
+
+        return in_thread(wait_and_work)
+
+    # As on a machine that is slow to start threads.
+    monkeypatch.setattr(toolrun, "in_thread", late)
+    assert "took too long" in await refusal(box(novasonic.tool(order, timeout=SOON)), "order")
+    release.set()
+    await asyncio.to_thread(over.wait)
     assert ran == []
 
 

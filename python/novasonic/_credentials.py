@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from novasonic._threads import in_thread
 from novasonic.config import Credentials
 
 __all__ = ["CredentialsProvider", "CredentialsRow", "ask", "credentials_row"]
@@ -25,7 +25,7 @@ async def ask(provider: CredentialsProvider) -> Credentials:
     if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(type(provider).__call__):
         answer = provider()
     else:
-        answer = await asyncio.to_thread(provider)
+        answer = await in_thread(provider)
     # A plain function may still return an awaitable: a lambda, a functools.partial.
     credentials = await answer if inspect.isawaitable(answer) else answer
     if not isinstance(credentials, Credentials):

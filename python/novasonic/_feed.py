@@ -6,9 +6,11 @@ import asyncio
 import os
 from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
+from novasonic._threads import in_thread
 from novasonic._wav import MAGIC, read_fully
 from novasonic.audio import SAMPLE_BYTES, chunk_bytes, pcm_bytes, pieces, wav_blocks
 from novasonic.exceptions import AudioFormatError
@@ -128,7 +130,7 @@ def _buffer_bytes(source: object) -> int | None:
 
 async def _in_thread(blocks: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
     try:
-        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+        while (block := await in_thread(partial(next, blocks, None))) is not None:
             yield block
     finally:
         # Cancelled while a thread is in it, which nothing can stop: the last of both lets go of the file.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
+
+from novasonic._threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ async def call(function: Callable[..., Any], arguments: dict[str, Any], slot: Sl
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return await function(**arguments)
     work = _InThread(function, arguments)
-    running = asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, work)
+    running = in_thread(work)
     slot.hold()
     running.add_done_callback(slot.let_go)
     try:
@@ -82,8 +83,7 @@ async def call(function: Callable[..., Any], arguments: dict[str, Any], slot: Sl
 class _InThread:
     """A call that does not begin any more once its caller has gone, and hands back what it raises.
 
-    Raised through the executor, StopIteration never arrives (Python 3.11), and what nobody waits for any more is
-    logged by asyncio with its text.
+    Raised through a future, what nobody waits for any more is logged by asyncio with its text.
     """
 
     def __init__(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:

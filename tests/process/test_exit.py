@@ -52,3 +52,10 @@ def test_our_threads_bear_our_name_and_are_few(start):
     # Two workers and some of the pool for blocking calls; asyncio and Python bring none.
     ours = [name for name in names.split() if name.startswith("novasonic-io")]
     assert 1 <= len(ours) <= 6, names
+
+
+@pytest.mark.parametrize("what", ["tool", "source", "credentials"])
+def test_a_thread_that_hangs_holds_up_no_exit(start, what):
+    process = start("hang", what)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
