@@ -546,6 +546,18 @@ async def test_the_loop_goes_on_while_a_thread_works():
     assert await running == (True, {"result": "done"})
 
 
+async def test_the_largest_result_fits_into_one_event():
+    """Of a result, nothing grows in a JSON string but quotes and backslashes, to twice their length."""
+
+    async def quote() -> str:
+        return '"' * ((499_000 - 13) // 2)
+
+    outcome = await box(quote, limits=ToolLimits(result_bytes=499_000)).run("call-1", "quote", "{}", 1)
+    assert (outcome.ok, len(outcome.result)) == (True, 498_999)
+    # `MAX_TOOL_RESULT_JSON_BYTES` in src/protocol/machine.rs.
+    assert len(json.dumps(outcome.result)) <= 999_000
+
+
 async def test_so_many_at_once_and_the_rest_in_line():
     running, most = 0, 0
     full, going = asyncio.Event(), asyncio.Event()

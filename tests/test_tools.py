@@ -114,6 +114,7 @@ def test_a_repr_shows_no_state():
         ("per_minute", 0),
         ("per_turn", True),
         ("result_bytes", 511),
+        ("result_bytes", 499_001),
     ],
 )
 def test_limits_are_checked(name, value):

@@ -36,6 +36,9 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _MAX_SECONDS = 86_400.0
 # Our own sentences to the model must fit.
 _LEAST_RESULT_BYTES = 512
+# One event of 1,000,000 bytes holds a result, as a JSON string of JSON: every quote and backslash once more. The core
+# would refuse what does not fit, and the model wait for ever.
+_MOST_RESULT_BYTES = 499_000
 
 
 class ToolError(Exception):
@@ -94,7 +97,8 @@ class ToolLimits:
         approval_timeout: How long a call waits for its approval, in seconds; then it is denied.
 
     Raises:
-        ConfigError: ``code="invalid_tool_limits"``: not a positive number, or ``result_bytes`` below 512.
+        ConfigError: ``code="invalid_tool_limits"``: not a positive number, or ``result_bytes`` below 512 or above
+            499,000.
     """
 
     timeout: float = 20.0
@@ -117,6 +121,8 @@ class ToolLimits:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 _refuse_limit(name, value, f"a whole number of at least {least}")
+        if self.result_bytes > _MOST_RESULT_BYTES:
+            _refuse_limit("result_bytes", self.result_bytes, f"at most {_MOST_RESULT_BYTES}")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
