@@ -110,6 +110,11 @@ async def test_a_call_runs_after_yes_and_not_after_no(paying, visit, yes, by_key
         question = page.page.get_by_role("group")
         await question.wait_for()
         # What is asked is shown as it is: no markup of its own, nothing hidden.
+        for part in (question.locator("p"), question.get_by_role("button", name="No")):
+            inside = (
+                "part => part.getBoundingClientRect().top >= part.closest('.transcript').getBoundingClientRect().top"
+            )
+            assert await part.evaluate(inside)
         words = await question.inner_text()
         assert "pay" in words
         assert '"to": "<b>Bob</b>\\u{202e}"' in words
@@ -132,7 +137,7 @@ async def test_a_call_runs_after_yes_and_not_after_no(paying, visit, yes, by_key
         await page.until("events.some(e => e.type === 'turn_ended')")
         await question.wait_for(state="detached")
         line = page.page.locator(".tool-line")
-        assert await line.inner_text() == ("Looked up: pay" if yes else "Not done: pay")
+        assert await line.inner_text() == ("Done: pay" if yes else "Not done: pay")
         assert await page.page.locator(".line b").count() == 0
     assert paid(paying) == (["demo <b>Bob</b>\u202e 1000"] if yes else [])
 

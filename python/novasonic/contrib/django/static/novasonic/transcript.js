@@ -65,7 +65,8 @@ export class Transcript {
     if (state === "called") {
       call.line.textContent = `Looking up: ${words} …`;
     } else {
-      call.line.textContent = `${ok ? "Looked up" : "Not done"}: ${words}`;
+      const done = call.question ? "Done" : "Looked up";
+      call.line.textContent = `${ok ? done : "Not done"}: ${words}`;
       call.question?.remove();
       this.#calls.delete(id);
     }
