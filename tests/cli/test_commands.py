@@ -63,6 +63,7 @@ def write_wav(path, pcm, rate=16_000, channels=1):
     return path
 
 
+@pytest.mark.slow
 def test_a_recording_is_understood_and_answered_aloud(start, tmp_path):
     emulator = start("emulator", "--json", "--brain", "voice", "--ca-out", tmp_path / "ca.pem")
     told = json.loads(emulator.stdout.readline())

@@ -157,6 +157,7 @@ async def test_what_the_page_played_is_told_and_never_more_than_it_was_sent(open
     assert told == [(1, 0.25), (1, pytest.approx(sent_seconds)), (7, 0.0)]
 
 
+@pytest.mark.slow
 async def test_the_history_keeps_what_the_page_played(open_page):
     consumers = []
 
@@ -341,6 +342,7 @@ async def test_what_came_while_it_opened_is_kept_in_order_up_to_five_seconds(ope
     assert 5 * RATE * 2 <= parrot.streams[-1].audio_bytes < 7 * RATE * 2
 
 
+@pytest.mark.slow
 async def test_frames_that_the_session_refuses_are_counted_and_told(open_page, use_emulator):
     with Emulator(brain="parrot", faults=[Fault.stall(after_events=8)]) as stalled:
         use_emulator(stalled)

@@ -77,6 +77,7 @@ def test_where_no_story_is_nothing_is_told(listener):
     assert choices_of(ada) == []
 
 
+@pytest.mark.slow
 async def test_the_model_tells_it_and_the_page_remembers(tmp_path):
     with (
         Emulator(brain="voice") as emulator,

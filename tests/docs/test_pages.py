@@ -20,6 +20,7 @@ def blocks():
             yield pytest.param(found[1], id=f"{page.name}:{line}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", list(blocks()))
 async def test_the_block_runs(block, tmp_path):
     program = tmp_path / "program.py"

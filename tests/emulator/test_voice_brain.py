@@ -9,6 +9,8 @@ from novasonic.emulator import Emulator
 from novasonic.emulator.voice.brain import NOT_UNDERSTOOD
 from novasonic.emulator.voice.espeak import Speaker, Voice
 
+pytestmark = pytest.mark.slow
+
 # Understood at 0.99 and better whatever silence precedes it; voices near the bound are for test_voice_hearing.
 VOICE = Voice("en-us+f2", 150, 40)
 
