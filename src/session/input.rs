@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     audio::{SAMPLE_BYTES, duration_ms},
@@ -19,6 +19,9 @@ use crate::{
 /// What leaves the queue at once: a caller's long chunk goes piece by piece, and what is left of it stays counted.
 /// As long as the longest `audioInput` (`protocol::OrderMachine`), so a piece is one event.
 const PIECE_MS: u64 = 100;
+/// What waits is joined up to this length: a second of single samples would be 16,000 events, whose envelopes and
+/// signatures no close could get through in its time. Usual frames stay as they are.
+const JOINED_MS: u64 = 20;
 /// Typed input is a person's; this many messages waiting means that nothing is being sent any more.
 const MAX_QUEUED_TEXTS: usize = 64;
 /// The documented size of one message of history (protocol reference §4); live text has no documented one.
@@ -39,7 +42,7 @@ fn bytes_in(ms: u64, rate_hz: u32) -> usize {
 }
 
 enum Item {
-    Audio(Bytes),
+    Audio(BytesMut),
     /// What the caller said while muted: its length only.
     Silence(usize),
     Text(String),
@@ -58,6 +61,7 @@ pub(super) struct InputQueue {
     capacity_ms: u64,
     capacity_bytes: usize,
     piece_bytes: usize,
+    joined_bytes: usize,
     state: Mutex<State>,
 }
 
@@ -88,6 +92,7 @@ impl InputQueue {
             capacity_ms,
             capacity_bytes: bytes_in(capacity_ms, rate_hz),
             piece_bytes: bytes_in(PIECE_MS, rate_hz),
+            joined_bytes: bytes_in(JOINED_MS, rate_hz),
             state: Mutex::default(),
         }
     }
@@ -107,8 +112,15 @@ impl InputQueue {
             return Ok(false);
         }
         state.audio_bytes += pcm.len();
-        let item = if state.muted { Item::Silence(pcm.len()) } else { Item::Audio(Bytes::copy_from_slice(pcm)) };
-        state.items.push_back(item);
+        let muted = state.muted;
+        match state.items.back_mut() {
+            Some(Item::Audio(last)) if !muted && last.len() + pcm.len() <= self.joined_bytes => {
+                last.extend_from_slice(pcm);
+            }
+            Some(Item::Silence(bytes)) if muted && *bytes + pcm.len() <= self.joined_bytes => *bytes += pcm.len(),
+            _ if muted => state.items.push_back(Item::Silence(pcm.len())),
+            _ => state.items.push_back(Item::Audio(BytesMut::from(pcm))),
+        }
         Ok(true)
     }
 
@@ -252,7 +264,7 @@ impl State {
                 return Some(Taken::Text(text));
             }
             Item::Audio(mut pcm) => {
-                let piece = pcm.split_to(pcm.len().min(max_bytes));
+                let piece = pcm.split_to(pcm.len().min(max_bytes)).freeze();
                 if !pcm.is_empty() {
                     self.items.push_front(Item::Audio(pcm));
                 }

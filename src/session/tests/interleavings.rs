@@ -159,11 +159,13 @@ impl Play {
             match item {
                 Heard::Text(text) => heard.push(Err(text.clone())),
                 Heard::Audio(pcm) if pcm.iter().all(|byte| *byte == 0) => silent_bytes += pcm.len(),
+                // Chunks that are short and wait share an event.
                 Heard::Audio(pcm) => {
-                    assert!(pcm.iter().all(|byte| *byte == pcm[0]), "two chunks in one event");
-                    match heard.last_mut() {
-                        Some(Ok((value, bytes))) if *value == pcm[0] => *bytes += pcm.len(),
-                        _ => heard.push(Ok((pcm[0], pcm.len()))),
+                    for chunk in pcm.chunk_by(|a, b| a == b) {
+                        match heard.last_mut() {
+                            Some(Ok((value, bytes))) if *value == chunk[0] => *bytes += chunk.len(),
+                            _ => heard.push(Ok((chunk[0], chunk.len()))),
+                        }
                     }
                 }
             }
