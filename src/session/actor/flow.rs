@@ -26,7 +26,10 @@ impl Actor {
     pub(super) fn fill_uplink(&mut self, now: Duration) -> Result<()> {
         let prompt_due = self.prompt_due(now);
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.wants_input()) else { return Ok(()) };
-        if let Some(result) = self.shared.asides.pop_result() {
+        // One that was handed over while the close went by comes too late: nothing follows sessionEnd.
+        if self.closing != Closing::Ending
+            && let Some(result) = self.shared.asides.pop_result()
+        {
             return stream.tool_result(result);
         }
         if prompt_due && let Some(prompt) = self.shared.asides.pop_prompt() {

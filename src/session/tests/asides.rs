@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    Host, MS, audio_end, audio_output, audio_start, config, event_name, live, pcm, settle, text_block, tool_use,
+    Host, MS, audio_end, audio_output, audio_start, config, event_name, live, names, pcm, settle, text_block, tool_use,
+    unknown,
 };
 use crate::{
+    conversation::EndReason,
     session::RequestKind,
     transport::memory::{MemoryPeer, PeerInput},
 };
@@ -117,4 +119,47 @@ async fn a_prompt_does_not_wait_for_ever() {
     pcm(&mut peer).await;
     assert_eq!(text_block(&mut peer).await, "Go on.");
     assert_eq!(begin.elapsed().as_secs(), Duration::from_secs(15).as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_meets_the_closing_events_ends_nothing() {
+    let (mut host, mut peer) = live(config()).await;
+    peer.send(&tool_use("a")).await;
+    host.until(|host| !host.requests.is_empty()).await;
+    // The peer takes four events at a time: when seven of ten are read, the first closing event is taken, two wait.
+    host.session.try_send_audio(&vec![1; 1_000 * MS]).unwrap();
+    host.session.close();
+    names(&mut peer, 7).await;
+    settle().await;
+    // Handed over by a thread that saw the session open: only the handle can tell it that it is not.
+    let shared = &host.session.handle.shared;
+    shared.asides.push_result("a".into(), "{}".into(), true).unwrap();
+    shared.wake.notify_one();
+    let last = loop {
+        match peer.next().await {
+            PeerInput::Event(_) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(last, PeerInput::Ended);
+    peer.end();
+    assert_eq!(host.ended().await, (EndReason::Closed, None));
+}
+
+/// The second result of a call ends the stream, so the second telling of one must not come through, however late.
+#[tokio::test(start_paused = true)]
+async fn a_call_repeated_after_hundreds_of_others_is_not_made_again() {
+    let (mut host, mut peer) = live(config()).await;
+    for number in 0..300 {
+        let id = format!("use-{number}");
+        peer.send(&tool_use(&id)).await;
+        host.until(|host| host.requests.len() == number + 1).await;
+        host.session.send_tool_result(id.clone(), "{}".into(), true).unwrap();
+        while result_block(&mut peer).await.0 != id {}
+    }
+    peer.send(&tool_use("use-0")).await;
+    peer.send(&unknown(0)).await;
+    host.until(|host| host.kinds().last() == Some(&"unknown")).await;
+    assert_eq!(host.requests.len(), 300);
+    host.session.send_tool_result("use-0".into(), "{}".into(), true).unwrap_err();
 }
