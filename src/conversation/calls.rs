@@ -1,8 +1,12 @@
 //! Tool calls: each is told once and answered once, however often the service repeats it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
 
-/// The service has repeated calls within a turn; this is many turns of them.
+/// Calls that may be waiting for a result at a time; one more, and the oldest is given up.
 const MAX_REMEMBERED: usize = 256;
 
 #[derive(Debug)]
@@ -14,35 +18,41 @@ struct Call {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Calls(VecDeque<Call>);
+pub(super) struct Calls {
+    latest: VecDeque<Call>,
+    /// Hashes of the ids of all calls on this stream: the service refuses a second result, however late.
+    told: HashSet<u64>,
+    hasher: RandomState,
+}
 
 impl Calls {
     /// False: this call was told before.
     pub(super) fn begin(&mut self, id: &str, turn: u32, at: Duration) -> bool {
-        if self.0.iter().any(|call| call.id == id) {
+        if !self.told.insert(self.hasher.hash_one(id)) {
             return false;
         }
-        if self.0.len() == MAX_REMEMBERED {
-            let oldest = self.0.iter().position(|call| call.answered).unwrap_or(0);
-            self.0.remove(oldest);
+        if self.latest.len() == MAX_REMEMBERED {
+            let oldest = self.latest.iter().position(|call| call.answered).unwrap_or(0);
+            self.latest.remove(oldest);
         }
-        self.0.push_back(Call { id: id.to_owned(), turn, at, answered: false });
+        self.latest.push_back(Call { id: id.to_owned(), turn, at, answered: false });
         true
     }
 
     /// The turn and age of a call that has its result now; None: no such call waits.
     pub(super) fn finish(&mut self, id: &str, at: Duration) -> Option<(u32, Duration)> {
-        let call = self.0.iter_mut().find(|call| call.id == id && !call.answered)?;
+        let call = self.latest.iter_mut().find(|call| call.id == id && !call.answered)?;
         call.answered = true;
         Some((call.turn, at.saturating_sub(call.at)))
     }
 
     pub(super) fn any_waits(&self) -> bool {
-        self.0.iter().any(|call| !call.answered)
+        self.latest.iter().any(|call| !call.answered)
     }
 
     /// Their stream is gone, and with it whoever knows their ids.
     pub(super) fn give_up(&mut self) {
-        self.0.clear();
+        self.latest.clear();
+        self.told.clear();
     }
 }
