@@ -1,9 +1,10 @@
 //! What the session has heard and the host has not yet fetched.
 //!
 //! Audio counts against the bound and a full queue stops the session from reading its own stream, so the service's
-//! window holds the rest. Other events are never dropped and do not count: they come from the same stream, so they
-//! stop with it, and what the session itself adds is one event for a call of `interrupt()` that met a running turn,
-//! two for each typed text and the few of the end.
+//! window holds the rest. Other events are never dropped and do not count against it: they come from the same stream,
+//! so they stop with it, and what the session itself adds is one event for a call of `interrupt()` that met a running
+//! turn, two for each typed text and the few of the end. Memory is bounded beside that, far above what a conversation
+//! takes: a service gone mad may send words or single samples without end to a host that does not read.
 
 use std::{
     collections::VecDeque,
@@ -15,6 +16,10 @@ use crate::{
     conversation::{Event, EventKind},
 };
 
+/// What events take beside their audio: some 60,000 of them, where 120 s of audio are 1,500.
+const MAX_HELD_BYTES: usize = 16 << 20;
+const EVENT_BYTES: usize = 256;
+
 pub(super) struct EventQueue {
     bound_us: u64,
     state: Mutex<State>,
@@ -24,6 +29,7 @@ pub(super) struct EventQueue {
 struct State {
     events: VecDeque<Event>,
     counts: OutputCounts,
+    held_bytes: usize,
     interrupted_turn: Option<u32>,
     ended: bool,
 }
@@ -55,7 +61,11 @@ impl EventQueue {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.lock().counts.queued_us >= self.bound_us
+        self.full(&self.lock())
+    }
+
+    fn full(&self, state: &State) -> bool {
+        state.counts.queued_us >= self.bound_us || state.held_bytes >= MAX_HELD_BYTES
     }
 
     /// Moves `batch` in. True: the host must be told (the queue was empty, or a turn was interrupted).
@@ -85,12 +95,16 @@ impl EventQueue {
 
     pub(super) fn drain(&self, max: usize, out: &mut Vec<Event>) -> Drained {
         let mut state = self.lock();
-        let was_full = state.counts.queued_us >= self.bound_us;
+        let was_full = self.full(&state);
         let count = max.min(state.events.len());
-        let mut taken_us = 0;
-        out.extend(state.events.drain(..count).inspect(|event| taken_us += audio_us(event)));
+        let (mut taken_us, mut taken_bytes) = (0, 0);
+        out.extend(state.events.drain(..count).inspect(|event| {
+            taken_us += audio_us(event);
+            taken_bytes += held_bytes(event);
+        }));
         state.counts.queued_us -= taken_us;
-        Drained { more: !state.events.is_empty(), room: was_full && state.counts.queued_us < self.bound_us }
+        state.held_bytes -= taken_bytes;
+        Drained { more: !state.events.is_empty(), room: was_full && !self.full(&state) }
     }
 
     pub(super) fn interrupted_turn(&self) -> Option<u32> {
@@ -109,6 +123,7 @@ impl State {
         self.counts.events += 1;
         self.counts.received_us += us;
         self.counts.queued_us += us;
+        self.held_bytes += held_bytes(&event);
         self.counts.unknown += u64::from(matches!(event.kind, EventKind::Unknown { .. }));
         let interrupted = matches!(event.kind, EventKind::Interrupted { .. });
         if let (true, Some(turn)) = (interrupted, event.turn) {
@@ -120,17 +135,29 @@ impl State {
     }
 
     fn purge(&mut self, turn: u32) {
-        let mut purged_us = 0;
+        let (mut purged_us, mut purged_bytes) = (0, 0);
         self.events.retain(|event| {
             let purge = event.turn == Some(turn) && matches!(event.kind, EventKind::Audio { .. });
             if purge {
                 purged_us += audio_us(event);
+                purged_bytes += held_bytes(event);
             }
             !purge
         });
         self.counts.queued_us -= purged_us;
         self.counts.purged_us += purged_us;
+        self.held_bytes -= purged_bytes;
     }
+}
+
+fn held_bytes(event: &Event) -> usize {
+    let words = match &event.kind {
+        EventKind::Transcript { text, .. } => text.len(),
+        EventKind::ToolCall { id, name, arguments } => id.len() + name.len() + arguments.len(),
+        EventKind::Unknown { name, raw } => name.len() + raw.len(),
+        _ => 0,
+    };
+    EVENT_BYTES + words
 }
 
 fn audio_us(event: &Event) -> u64 {

@@ -103,3 +103,23 @@ fn a_session_ends_once_and_last() {
     assert_eq!(drain(&queue, 10).0, [unknown(), ended()]);
     assert_eq!((queue.counts().events, queue.counts().unknown), (2, 1));
 }
+
+#[test]
+fn a_flood_of_anything_stops_the_reading_and_loses_nothing() {
+    let queue = EventQueue::new(120_000);
+    let mut pushed = 0;
+    let sample = event(Some(1), EventKind::Audio { pcm: Bytes::from_static(&[0, 0]), rate_hz: 24_000 });
+    let words = event(None, EventKind::Unknown { name: "new".into(), raw: "x".repeat(1_000) });
+    while !queue.is_full() {
+        queue.push(&mut vec![words.clone(), sample.clone()]);
+        pushed += 2;
+    }
+    assert!((10_000..40_000).contains(&pushed), "{pushed}");
+    let (some, more, room) = drain(&queue, 256);
+    assert!(more && room);
+    queue.push(&mut vec![interrupted(1)]);
+    let (rest, _, _) = drain(&queue, usize::MAX);
+    let words_seen = [&some[..], &rest].concat().iter().filter(|event| **event == words).count();
+    assert_eq!(words_seen, pushed / 2);
+    assert_eq!(queue.lock().held_bytes, 0);
+}
