@@ -149,6 +149,23 @@ async def test_a_tool_that_does_not_exist_is_refused(logged):
     assert len(logged(logging.WARNING)) == 1
 
 
+@pytest.mark.parametrize("name", ["nothing", "hang", "ask"])
+async def test_the_id_of_a_call_forges_no_line_of_the_log(caplog, name):
+    async def hang():
+        await asyncio.Event().wait()
+
+    ask = novasonic.tool(hang, name="ask", approval=True)
+    toolbox = box(hang, ask, limits=ToolLimits(timeout=SOON, approval_timeout=SOON))
+    await refusal(toolbox, name, call_id="1\nERROR:root:all is lost" + "!" * 10_000)
+    assert len(caplog.records) == 1
+    for record in caplog.records:
+        assert len(record.getMessage()) < 200
+        assert "\n" not in record.getMessage()
+    caplog.clear()
+    await refusal(toolbox, name, call_id="7f096216-66cf-42d2-92d4-80e14da69146")
+    assert "7f096216-66cf-42d2-92d4-80e14da69146" in caplog.text
+
+
 async def test_raw_tools_take_their_arguments_by_keyword():
     async def call(context: ToolContext, **arguments):
         return {"arguments": arguments, "state": context.state}

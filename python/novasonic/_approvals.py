@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from novasonic._toolrun import Failed, TimedOut, report, within
+from novasonic._toolrun import Failed, TimedOut, report, shown_id, within
 from novasonic.exceptions import ConfigError
 from novasonic.tools import ApprovalRequest
 
@@ -92,14 +92,14 @@ class Approvals:
             else:
                 approved = await self._by_decision(request)
         except TimedOut:
-            log.warning("Tool %s, call %s: nobody approved in time.", tool.name, context.call_id)
+            log.warning("Tool %s, call %s: nobody approved in time.", tool.name, shown_id(context.call_id))
             raise NotApprovedError(f"{refusal}: nobody answered in time.") from None
         except Exception as error:
             cause = error.error if isinstance(error, Failed) else error
-            log.error("Approval of tool %s, call %s failed: %s", tool.name, context.call_id, report(cause))  # noqa: TRY400 - a traceback would quote values
+            log.error("Approval of tool %s, call %s failed: %s", tool.name, shown_id(context.call_id), report(cause))  # noqa: TRY400 - a traceback would quote values
             raise NotApprovedError(f"{refusal}.") from None
         if not approved:
-            log.info("Tool %s, call %s: not approved.", tool.name, context.call_id)
+            log.info("Tool %s, call %s: not approved.", tool.name, shown_id(context.call_id))
             raise NotApprovedError(f"{refusal}. Do not call it again unless the user asks.")
 
     async def _by_callable(self, approver: Approver, request: ApprovalRequest) -> bool:

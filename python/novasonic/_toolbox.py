@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from novasonic._approvals import Approvals, NotApprovedError
 from novasonic._arguments import ArgumentsError
 from novasonic._results import ResultError, encoded, encoded_error
-from novasonic._toolrun import Failed, Slot, TimedOut, call, report, within
+from novasonic._toolrun import Failed, Slot, TimedOut, call, report, shown_id, within
 from novasonic.exceptions import ConfigError
 from novasonic.tools import Tool, ToolContext, ToolError, ToolLimits
 
@@ -156,14 +156,14 @@ class Toolbox:
             words = str(refusal)
         except ArgumentsError as error:
             # The model is told and mends it; nobody else has to do anything.
-            log.info("Tool %s, call %s: the arguments do not fit and were refused.", shown, call_id)
+            log.info("Tool %s, call %s: the arguments do not fit and were refused.", shown, shown_id(call_id))
             words = f"{error} Correct the call, or ask the user."
         except ResultError as error:
-            log.error("Tool %s, call %s: %s.", shown, call_id, error)  # noqa: TRY400 - a traceback would quote values
+            log.error("Tool %s, call %s: %s.", shown, shown_id(call_id), error)  # noqa: TRY400 - a traceback would quote values
             words = error.for_model
         except TimedOut as error:
             running = "" if error.stopped else " It did not stop when told to, and goes on."
-            log.error("Tool %s, call %s: timed out.%s", shown, call_id, running)  # noqa: TRY400 - likewise
+            log.error("Tool %s, call %s: timed out.%s", shown, shown_id(call_id), running)  # noqa: TRY400 - likewise
             words = "The tool took too long. Whether it did anything is not known."
         except Exception as error:
             words = self._failure(shown, call_id, error.error if isinstance(error, Failed) else error)
@@ -172,21 +172,21 @@ class Toolbox:
     def _failure(self, name: str, call_id: str, error: BaseException) -> str:
         if isinstance(error, ToolError):
             # Said on purpose, as a result is; no defect.
-            log.info("Tool %s, call %s: answered with a ToolError.", name, call_id)
+            log.info("Tool %s, call %s: answered with a ToolError.", name, shown_id(call_id))
             return str(error) or "The tool failed."
-        log.error("Tool %s, call %s failed: %s", name, call_id, report(error))
+        log.error("Tool %s, call %s failed: %s", name, shown_id(call_id), report(error))
         return "The tool failed. Say that it did not work, and do not make up a result."
 
     async def _answer(self, tool: Tool | None, call_id: str, arguments_json: str, turn: int | None) -> str:
         # First, so that a loop of refused calls ends as well.
         if not self._meter.admit(turn):
-            log.warning("A tool call (%s) was refused: too many in this turn or minute.", call_id)
+            log.warning("A tool call (%s) was refused: too many in this turn or minute.", shown_id(call_id))
             raise _Refused(
                 "Too many tool calls. Do not call any more tools now: answer with what you have, "
                 "and say what you could not find out."
             )
         if tool is None:
-            log.warning("A call (%s) of a tool that does not exist was refused.", call_id)
+            log.warning("A call (%s) of a tool that does not exist was refused.", shown_id(call_id))
             raise _Refused(f"There is no such tool. The tools are: {', '.join(self._tools) or 'none'}.")
         if tool.function is None:
             raise _Refused("The tool is not answered here.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ from novasonic._threads import in_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Failed", "Slot", "TimedOut", "call", "report", "within"]
+__all__ = ["Failed", "Slot", "TimedOut", "call", "report", "shown_id", "within"]
 
 # How long what was told to stop may clean up before it is left to itself.
 GRACE_SECONDS = 1.0
 _MOST_FRAMES = 12
+# UUIDs, measured; a line break in one would forge a line of the log.
+_PLAIN_ID = re.compile(r"[\w.:-]{1,64}\Z", re.ASCII)
 
 
 class TimedOut(Exception):  # noqa: N818 - reads as what happened
@@ -141,6 +144,11 @@ async def within(seconds: float, task: asyncio.Task[Any]) -> Any:
 def _retrieve(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()
+
+
+def shown_id(call_id: str) -> str:
+    """Return `call_id` for a log: whole if it is like the service's own, else escaped and cut."""
+    return call_id if _PLAIN_ID.match(call_id) else ascii(call_id[:64])
 
 
 def report(error: BaseException) -> str:
