@@ -1,5 +1,6 @@
 """The commands as processes: what they print, what they write, how they end."""
 
+import gc
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from novasonic.cli.talk import _write
 from novasonic.emulator import Emulator
 from novasonic.emulator.voice.espeak import Speaker, Voice
 
@@ -171,6 +173,12 @@ def test_what_is_no_recording_is_refused(tmp_path):
     assert done.returncode == 1
     assert "song.mp3 is not a WAV file" in done.stderr
     assert "ffmpeg" in done.stderr
+
+
+def test_an_answer_that_cannot_be_written_is_an_error_and_no_more(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        _write(tmp_path / "missing" / "answer.wav", bytes(2), 16_000)
+    gc.collect()
 
 
 def test_the_question_is_not_overwritten_by_the_answer(tmp_path):

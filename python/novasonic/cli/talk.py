@@ -178,7 +178,8 @@ class _Conversation:
 
 
 def _write(path: Path, pcm: bytes, rate: int) -> None:
-    with wave.open(str(path), "wb") as file:
+    # Opened here: wave leaves a half-made writer behind where it cannot open a path, which complains when collected.
+    with path.open("wb") as out, wave.open(out, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(SAMPLE_BYTES)
         file.setframerate(rate)
