@@ -268,9 +268,10 @@ impl Actor {
         }
     }
 
-    /// After our own close the peer may be slow, silent or rude: it is a close all the same.
+    /// After our own close the peer may be slow, silent or rude: it is a close all the same. The handle's word counts,
+    /// not what the loop has seen of it: both may come between two turns of the loop.
     fn end_or_closed(&self, error: Error) -> End {
-        if self.closing == Closing::Not {
+        if self.closing == Closing::Not && !self.shared.commands.end_asked() {
             let request_id = error.request_id.clone().or_else(|| self.request_id());
             return End::failed(error.with_request_id(request_id));
         }

@@ -50,6 +50,12 @@ pub(super) struct Commands {
     pub(super) abort: AtomicBool,
 }
 
+impl Commands {
+    pub(super) fn end_asked(&self) -> bool {
+        self.close.load(Ordering::Acquire) || self.abort.load(Ordering::Acquire)
+    }
+}
+
 #[derive(Default)]
 struct State {
     /// How the opening went, once it is known.

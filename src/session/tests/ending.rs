@@ -178,6 +178,25 @@ async fn a_close_that_the_peer_answers_rudely_is_still_a_close() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_that_comes_with_a_close_is_a_close() {
+    // Neither is seen before the loop's next turn, and which it looks at first is a coin's toss.
+    for round in 0..32 {
+        let (mut host, mut peer) = live(config()).await;
+        settle().await;
+        match round % 4 {
+            0 | 1 => peer.fail(reset()).await,
+            _ => peer.end(),
+        }
+        if round % 2 == 0 {
+            host.session.close()
+        } else {
+            host.session.abort()
+        }
+        assert_eq!(host.ended().await, (EndReason::Closed, None), "round {round}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_abort_resets_at_once() {
     let (mut host, mut peer) = live(config()).await;
     for _ in 0..20 {
