@@ -15,8 +15,10 @@ import os
 import threading
 from asyncio import _get_running_loop
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
+from novasonic._reading import second_reader_error
 from novasonic._rows import event_from_row
 from novasonic._serving import Server
 from novasonic._waiting import SendLine, TurnWaiters
@@ -32,13 +34,17 @@ if TYPE_CHECKING:
     from novasonic.exceptions import NovaSonicError
     from novasonic.transcript import TurnRow
 
-__all__ = ["Bridge"]
+__all__ = ["Bridge", "second_reader"]
+
+NOUN = "session"
 
 # One callback of the loop converts at most this many events, some 2 us each; as many may wait here for the reader.
 MAX_BATCH = 256
 
 # An orderly close is bounded in the core; only a core that hangs lets this much more time pass.
 CLOSE_MARGIN_SECONDS = 2.0
+
+second_reader = partial(second_reader_error, NOUN, "; to wait for the end of a turn use turn_ended()")
 
 
 class Bridge:
@@ -148,7 +154,7 @@ class Bridge:
         """
         self.check_owner()
         if self._reader is not None:
-            raise second_reader_error()
+            raise second_reader()
         while not self._queue:
             if self.ended is not None:
                 if self.ended.error is not None:
@@ -340,15 +346,6 @@ class Bridge:
         self._senders.admit()
         self._turns.fail(self.closed_error())
         self.server.end(self.closed_error())
-
-
-def second_reader_error() -> ConcurrencyError:
-    """Return what a second reader raises."""
-    return ConcurrencyError(
-        "Another task reads this session already.",
-        code="second_reader",
-        cure="Let one task iterate and hand events on; to wait for the end of a turn use turn_ended().",
-    )
 
 
 def _audio_ms(item: Event | Exception) -> int:

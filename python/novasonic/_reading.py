@@ -54,6 +54,8 @@ class _Iterator(AsyncIterator[T]):
         self.at_end = False
 
     async def __anext__(self) -> T:
+        # Not every error is the last word: a session is read on after what its feed() met.
+        self.at_end = False
         try:
             return await self._step()
         except ConcurrencyError:
@@ -63,10 +65,10 @@ class _Iterator(AsyncIterator[T]):
             raise
 
 
-def second_reader_error(noun: str) -> ConcurrencyError:
-    """Return what a second reader raises."""
+def second_reader_error(noun: str, instead: str = "") -> ConcurrencyError:
+    """Return what a second reader raises; `instead` goes on with what else there is to do."""
     return ConcurrencyError(
         f"Another task reads this {noun} already.",
         code="second_reader",
-        cure="Let one task iterate and hand events on.",
+        cure=f"Let one task iterate and hand events on{instead}.",
     )

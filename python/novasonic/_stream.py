@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from novasonic._attachment import CLOSE_MARGIN_SECONDS, MAX_BATCH, Attachment
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from novasonic._credentials import CredentialsProvider
     from novasonic.exceptions import NovaSonicError
 
-__all__ = ["NOUN", "StreamBridge"]
+__all__ = ["StreamBridge", "second_reader"]
 
 NOUN = "stream"
+second_reader = partial(second_reader_error, NOUN)
 
 
 class StreamBridge:
@@ -81,7 +83,7 @@ class StreamBridge:
         """
         self._held.check_owner()
         if self._reader is not None:
-            raise second_reader_error(NOUN)
+            raise second_reader()
         while not self._queue:
             if self._more_in_core:
                 # By way of the loop, not directly: a reader that never waits must not starve other tasks.

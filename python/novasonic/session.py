@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from novasonic import _feed
-from novasonic._bridge import second_reader_error
+from novasonic._bridge import second_reader
 from novasonic._numbers import is_number
 from novasonic._reading import ReaderSlot
 from novasonic.audio import pcm_bytes
@@ -288,7 +288,7 @@ class Session:
         Raises:
             ConcurrencyError: ``code="second_reader"``: somebody else holds an iterator of this session.
         """
-        return self._readers.take(self, self._bridge.next_event, second_reader_error)
+        return self._readers.take(self, self._bridge.next_event, second_reader)
 
     def turns(self, *, settle: float = 10.0) -> AsyncGenerator[Turn, None]:
         """Iterate over the same stream as whole turns.

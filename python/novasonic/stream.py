@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from novasonic._opening import Opening
-from novasonic._reading import ReaderSlot, second_reader_error
-from novasonic._stream import NOUN, StreamBridge
+from novasonic._reading import ReaderSlot
+from novasonic._stream import StreamBridge, second_reader
 from novasonic.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class RawStream:
         Raises:
             ConcurrencyError: ``code="second_reader"``: somebody else holds an iterator of this stream.
         """
-        return self._readers.take(self, self._bridge.next_event, lambda: second_reader_error(NOUN))
+        return self._readers.take(self, self._bridge.next_event, second_reader)
 
     async def aclose(self) -> None:
         """End the input, wait for the service to end its side, and reset the stream after ``Timeouts.close``.

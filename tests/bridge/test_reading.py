@@ -149,6 +149,18 @@ async def test_a_second_reader_is_refused_a_later_one_is_not(core, session):
         break
 
 
+async def test_a_reader_that_reads_on_after_an_error_is_still_the_one_reader(core, session, tmp_path):
+    events = aiter(session)
+    feeding = session.feed(tmp_path / "absent.wav")
+    with pytest.raises(FileNotFoundError):
+        await anext(events)
+    await asyncio.wait([feeding])
+    core.audio(1)
+    assert isinstance(await anext(events), AudioOutput)
+    with pytest.raises(ConcurrencyError):
+        aiter(session)
+
+
 async def test_turn_ended_waits_for_the_reader_and_is_bounded(core, session, turn):
     events = aiter(session)
     waiter = asyncio.create_task(session.turn_ended(1))
