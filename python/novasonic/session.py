@@ -56,9 +56,13 @@ class Session:
     def __del__(self) -> None:
         # Absent where __init__ never ran.
         bridge: Bridge | None = getattr(self, "_bridge", None)
-        if bridge is not None and bridge.abandon():
+        if bridge is None:
+            return
+        # Before: the loop, on another thread, may obey at once.
+        shown = repr(self)
+        if bridge.abandon():
             warnings.warn(
-                f"unclosed {self!r}: use `async with client.connect(...)` or `await session.aclose()`",
+                f"unclosed {shown}: use `async with client.connect(...)` or `await session.aclose()`",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,

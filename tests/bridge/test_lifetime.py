@@ -66,6 +66,23 @@ async def test_a_session_collected_on_another_thread_leaves_the_loop_too(core):
     assert asyncio.get_running_loop().remove_reader(fd) is False
 
 
+async def test_the_warning_tells_of_the_session_as_it_was_left(core):
+    session = open_session(core)
+    bridge = session._bridge
+    abandon = bridge.abandon
+
+    def abandon_slowly():
+        # On another thread than the loop's, the loop may obey before the finalizer goes on.
+        abandoned = abandon()
+        core.end()
+        bridge._pump()
+        return abandoned
+
+    bridge.abandon = abandon_slowly
+    with pytest.warns(ResourceWarning, match="unclosed <novasonic.Session hand-made open>"):
+        del session
+
+
 def test_a_loop_closed_under_a_session_is_survived(core):
     async def leave_open():
         return open_session(core)
