@@ -10,34 +10,27 @@ import asyncio
 import os
 import threading
 from asyncio import _get_running_loop
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from novasonic._credentials import ask, credentials_row
 from novasonic.exceptions import ConcurrencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Callable, Coroutine
 
     from novasonic._credentials import CredentialsProvider
 
-__all__ = ["CLOSE_MARGIN_SECONDS", "MAX_BATCH", "Attachment", "Core", "reap"]
+__all__ = ["MAX_BATCH", "Attachment", "Core"]
 
-# One callback of the loop takes at most this many events from the core.
+# One callback of the loop takes at most this many events, some 2 us each.
 MAX_BATCH = 256
 
 # An orderly close is bounded in the core; only a core that hangs lets this much more time pass.
 CLOSE_MARGIN_SECONDS = 2.0
 
-
 # A task of the user's that does not obey when cancelled (a callable, a source of audio) is left to itself after this.
 REAP_SECONDS = 2.0
-
-
-async def reap(cancelled: Collection[asyncio.Task[Any]]) -> None:
-    """Wait for tasks that were cancelled, for `REAP_SECONDS` at most; not for the one that asks."""
-    current = asyncio.current_task()
-    if tasks := [task for task in cancelled if task is not current]:
-        await asyncio.wait(tasks, timeout=REAP_SECONDS)
 
 
 class Core(Protocol):
@@ -62,10 +55,14 @@ CoreT = TypeVar("CoreT", bound=Core)
 
 
 class Attachment(Generic[CoreT]):
-    """Holds a core and watches its descriptor on the running loop. Not for other threads, `abandon` excepted."""
+    """Holds a core and watches its descriptor on the running loop. Not for other threads, `abandon` excepted.
+
+    `provider_error` is what the credentials callable raised last; the core is told of its class only.
+    """
 
     __slots__ = (
         "_fd",
+        "_left",
         "_noun",
         "_pid",
         "_provider",
@@ -90,6 +87,7 @@ class Attachment(Generic[CoreT]):
         self._provider = provider
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watching = True
+        self._left = asyncio.Event()
         self.loop.add_reader(self._fd, wake)
 
     def check_owner(self) -> None:
@@ -122,8 +120,10 @@ class Attachment(Generic[CoreT]):
         return task
 
     async def reap(self) -> None:
-        """Wait for the tasks, which the end has cancelled."""
-        await reap(self._tasks)
+        """Wait for the tasks, which the end has cancelled, for `REAP_SECONDS` at most; not for the one that asks."""
+        current = asyncio.current_task()
+        if tasks := [task for task in self._tasks if task is not current]:
+            await asyncio.wait(tasks, timeout=REAP_SECONDS)
 
     def give_credentials(self, request_id: int) -> None:
         """Answer a request of the core's lane from a task."""
@@ -145,6 +145,14 @@ class Attachment(Generic[CoreT]):
 
     # The end.
 
+    async def is_left_within(self, seconds: float) -> bool:
+        """Wait for `detach`, as long as an orderly close may take and a margin."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds + CLOSE_MARGIN_SECONDS):
+                await self._left.wait()
+        # Of several who wait, the first to give up may have detached.
+        return self._left.is_set()
+
     def detach(self) -> None:
         """Leave the loop and cancel the tasks; the core stays. Idempotent."""
         if not self._watching:
@@ -155,6 +163,7 @@ class Attachment(Generic[CoreT]):
             self.loop.remove_reader(self._fd)
             for task in self._tasks:
                 task.cancel()
+            self._left.set()
 
     def release(self) -> None:
         """As `detach`, then drop the core, which resets a stream that still lives."""

@@ -10,23 +10,22 @@ the user holds, so that one can be collected.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
-from asyncio import _get_running_loop
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+from novasonic._attachment import MAX_BATCH, Attachment
 from novasonic._reading import second_reader_error
 from novasonic._rows import event_from_row
 from novasonic._serving import Server
 from novasonic._waiting import SendLine, TurnWaiters
 from novasonic.audio import SAMPLE_BYTES
 from novasonic.events import AudioOutput, SessionEnded, TurnEnded, Usage
-from novasonic.exceptions import ConcurrencyError, SessionClosedError
+from novasonic.exceptions import SessionClosedError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from novasonic import _core
     from novasonic._credentials import CredentialsProvider
     from novasonic._toolbox import Toolbox
@@ -38,12 +37,6 @@ __all__ = ["Bridge", "second_reader"]
 
 NOUN = "session"
 
-# One callback of the loop converts at most this many events, some 2 us each; as many may wait here for the reader.
-MAX_BATCH = 256
-
-# An orderly close is bounded in the core; only a core that hangs lets this much more time pass.
-CLOSE_MARGIN_SECONDS = 2.0
-
 second_reader = partial(second_reader_error, NOUN, "; to wait for the end of a turn use turn_ended()")
 
 
@@ -53,7 +46,6 @@ class Bridge:
     def __init__(
         self, core: _core.Session, *, input_rate: int, provider: CredentialsProvider | None, toolbox: Toolbox
     ) -> None:
-        self.loop = asyncio.get_running_loop()
         self.id = core.id
         self.usage: Usage | None = None
         self.ended: SessionEnded | None = None
@@ -61,10 +53,6 @@ class Bridge:
         self._refused_chunks = 0
         self._refused_bytes = 0
         self._purged_audio_ms = 0
-        self._core: _core.Session | None = core
-        self._fd = core.fd
-        self._pid = os.getpid()
-        self._thread = threading.get_ident()
         self._final_stats: dict[str, int] = {}
         self._final_turns: list[TurnRow] = []
         self._queue: deque[Event | Exception] = deque()
@@ -73,19 +61,18 @@ class Bridge:
         self._latest_turn = 0
         self._hushed_turn = 0
         self._closing = False
-        self._end_seen = asyncio.Event()
         self._reader: asyncio.Future[None] | None = None
         self._senders = SendLine(self._take)
         self._turns = TurnWaiters()
-        self.server = Server(core, self.loop, provider, toolbox)
-        self.loop.add_reader(self._fd, self._pump)
+        self.held: Attachment[_core.Session] = Attachment(core, noun=NOUN, wake=self._pump, provider=provider)
+        self.server = Server(self.held, toolbox)
 
     # The session's state, for the facade.
 
     @property
     def is_over(self) -> bool:
         """Whether the core is gone."""
-        return self._core is None
+        return self.held.core is None
 
     def core(self) -> _core.Session:
         """Return the live core, on the right loop and thread.
@@ -95,25 +82,10 @@ class Bridge:
             ForkError: Called in a child of the process that opened the session.
             NovaSonicError: What ended the session, or SessionClosedError.
         """
-        self.check_owner()
-        if self._core is None:
+        self.held.check_owner()
+        if self.held.core is None:
             raise self.closed_error()
-        return self._core
-
-    def check_owner(self) -> None:
-        """Refuse another loop, another thread, another process."""
-        running = _get_running_loop()
-        # No running loop: plain code on the loop's own thread, between two runs of it.
-        if running is self.loop or (running is None and threading.get_ident() == self._thread):
-            return
-        if self._core is not None:
-            _ = self._core.id  # ForkError where that is the reason
-        raise ConcurrencyError(
-            "This session belongs to another event loop.",
-            code="wrong_loop",
-            cure="Use it in the loop that opened it; from another thread, through "
-            "asyncio.run_coroutine_threadsafe(..., loop).",
-        )
+        return self.held.core
 
     def closed_error(self) -> NovaSonicError:
         """Return what a call after the end raises."""
@@ -125,7 +97,7 @@ class Bridge:
 
     def stats(self) -> dict[str, int]:
         """Return the core's counters, with what waits and was purged on this side added."""
-        counters = dict(self._core.stats() if self._core is not None else self._final_stats)
+        counters = dict(self.held.core.stats() if self.held.core is not None else self._final_stats)
         counters["queued_output_ms"] += sum(_audio_ms(item) for item in self._queue)
         counters["purged_audio_ms"] += self._purged_audio_ms
         counters["refused_chunks"] += self._refused_chunks
@@ -134,12 +106,12 @@ class Bridge:
 
     def turns(self) -> list[TurnRow]:
         """Return what the core remembers of each turn."""
-        return self._core.turns() if self._core is not None else self._final_turns
+        return self.held.core.turns() if self.held.core is not None else self._final_turns
 
     def turn(self, number: int) -> TurnRow | None:
         """Return what the core remembers of one turn; None where there was none."""
-        if self._core is not None:
-            return self._core.turn(number)
+        if self.held.core is not None:
+            return self.held.core.turn(number)
         return next((row for row in self._final_turns if row[0] == number), None)
 
     # Reading.
@@ -152,7 +124,7 @@ class Bridge:
             NovaSonicError: The session ended with this error and everything was read.
             ConcurrencyError: Another task waits already.
         """
-        self.check_owner()
+        self.held.check_owner()
         if self._reader is not None:
             raise second_reader()
         while not self._queue:
@@ -163,8 +135,8 @@ class Bridge:
             if self._more_in_core:
                 # By way of the loop, not directly: a reader that never waits must not starve other tasks.
                 self._more_in_core = False
-                self.loop.call_soon(self._pump)
-            self._reader = self.loop.create_future()
+                self.held.loop.call_soon(self._pump)
+            self._reader = self.held.loop.create_future()
             try:
                 await self._reader
             finally:
@@ -182,10 +154,10 @@ class Bridge:
         Raises:
             NovaSonicError: The session ended before that.
         """
-        self.check_owner()
+        self.held.check_owner()
         if self._turns.is_over(turn):
             return
-        if self._core is None:
+        if self.held.core is None:
             raise self.closed_error()
         await self._turns.wait(turn)
 
@@ -202,13 +174,13 @@ class Bridge:
 
     async def send_audio(self, pcm: bytes) -> None:
         """Hand `pcm` to the core, waiting in line for room. Cancelled, it was taken whole or not at all."""
-        self.check_owner()
+        self.held.check_owner()
         await self._senders.send(pcm)
 
     def _take(self, pcm: bytes) -> bool:
-        if self._core is None:
+        if self.held.core is None:
             raise self.closed_error()
-        return self._core.send_audio_or_want_room(pcm)
+        return self.held.core.send_audio_or_want_room(pcm)
 
     async def prompt(self, text: str) -> int:
         """Hand `text` to the core and wait for the turn that it begins."""
@@ -217,9 +189,9 @@ class Bridge:
 
     def played(self, turn: int, seconds: float) -> None:
         """Tell how much of a turn was played. After the end nobody needs to know any more."""
-        self.check_owner()
-        if self._core is not None:
-            self._core.played(turn, seconds)
+        self.held.check_owner()
+        if self.held.core is not None:
+            self.held.core.played(turn, seconds)
 
     def interrupt(self) -> None:
         """Stop the running turn, and drop its audio: what waits here and what is on its way."""
@@ -231,9 +203,10 @@ class Bridge:
     # What the loop calls.
 
     def _pump(self) -> None:
-        core = self._core
+        core = self.held.core
         if core is None:
             return
+        # A batch at most waits here for the reader; the rest stays in the core, which bounds it.
         room = MAX_BATCH if self._closing else max(0, MAX_BATCH - len(self._queue))
         rows, requests, self._more_in_core, interrupted = core.drain(room)
         for row in rows:
@@ -248,7 +221,7 @@ class Bridge:
         # A batch that an interruption emptied wakes nobody, and for what waits behind it no notification comes.
         starved = self._reader is not None and not self._reader.done() and not self._queue
         if self._more_in_core and (self._closing or starved):
-            self.loop.call_soon(self._pump)
+            self.held.loop.call_soon(self._pump)
 
     def _receive(self, event: Event) -> None:
         if event.turn is not None:
@@ -286,41 +259,30 @@ class Bridge:
 
     async def close(self, timeout_seconds: float) -> None:
         """Close in order, or by force after `timeout_seconds` and a margin. Idempotent."""
-        if self.loop.is_closed():
+        if self.held.loop.is_closed():
             self._release()
             return
-        self.check_owner()
-        if self._core is not None:
+        self.held.check_owner()
+        core = self.held.core
+        if core is not None:
             self._closing = True
-            self._core.close()
+            core.close()
             self._pump()
-            try:
-                async with asyncio.timeout(timeout_seconds + CLOSE_MARGIN_SECONDS):
-                    await self._end_seen.wait()
-            except TimeoutError:
-                self._core.abort()
+            if not await self.held.is_left_within(timeout_seconds):
+                core.abort()
                 self._receive(SessionEnded("closed", None, at=0.0, turn=None, raw_type="novasonic"))
                 self._wake_reader()
-        await self.server.reap()
+        await self.held.reap()
 
     def dispose(self) -> None:
         """Reset the stream and let go of everything, now."""
-        if self._core is not None:
-            self._core.abort()
+        if self.held.core is not None:
+            self.held.core.abort()
         self._release()
 
     def abandon(self) -> bool:
         """As `dispose`, from a finalizer: any thread, any moment. Returns whether there was anything to let go of."""
-        # In a forked child the loop's descriptors are the parent's: touching them would disturb it.
-        if self._core is None or self._pid != os.getpid():
-            return False
-        try:
-            # The loop must forget the descriptor before it is closed, and only its own thread may tell it so.
-            self.loop.call_soon_threadsafe(self.dispose)
-        except RuntimeError:  # the loop is closed, and with it the selector that watched
-            self._core = None
-            self.server.forget()
-        return True
+        return self.held.abandon(self.dispose)
 
     def _finish(self, event: SessionEnded) -> None:
         self.ended = event
@@ -330,22 +292,17 @@ class Bridge:
         self._release()
 
     def _release(self) -> None:
-        """Leave the loop, then drop the core, which resets a stream that still lives."""
-        if self._core is None:
+        """Leave the loop, drop the core, and tell whoever waits."""
+        if self.held.core is None:
             return
-        self._final_stats = self._core.stats()
-        self._final_turns = self._core.turns()
-        if self.loop.is_closed():
-            self._core = None
-            self.server.forget()
+        self._final_stats = self.held.core.stats()
+        self._final_turns = self.held.core.turns()
+        self.held.release()
+        if self.held.loop.is_closed():
             return
-        # In this order: a closed number may belong to another session of this loop before it is forgotten.
-        self.loop.remove_reader(self._fd)
-        self._core = None
-        self._end_seen.set()
         self._senders.admit()
         self._turns.fail(self.closed_error())
-        self.server.end(self.closed_error())
+        self.server.prompts.fail(self.closed_error())
 
 
 def _audio_ms(item: Event | Exception) -> int:

@@ -6,18 +6,19 @@ is nearly all there is. What is popped is popped on the loop's thread only, so a
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from novasonic._attachment import CLOSE_MARGIN_SECONDS, MAX_BATCH, Attachment
+from novasonic._attachment import MAX_BATCH, Attachment
 from novasonic._reading import second_reader_error
 from novasonic._waiting import SendLine
 from novasonic.exceptions import CredentialsError, ServiceError, SessionClosedError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from novasonic import _core
     from novasonic._credentials import CredentialsProvider
     from novasonic.exceptions import NovaSonicError
@@ -39,7 +40,6 @@ class StreamBridge:
         self._more_in_core = False
         self._reader: asyncio.Future[None] | None = None
         self._senders: SendLine[bytes | None] = SendLine(self._take)
-        self._end_seen = asyncio.Event()
         self._request_id: str | None = None
         self._final_stats: dict[str, int] = {}
         self._refused = 0
@@ -163,6 +163,9 @@ class StreamBridge:
                 self._release()
         else:
             self._senders.admit()
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done() and (self._queue or self.is_over):
             self._reader.set_result(None)
 
@@ -180,7 +183,6 @@ class StreamBridge:
         self.is_over = True
         self.error = None if error is None else self._explained(error)
         self._held.detach()
-        self._end_seen.set()
         self._senders.admit()
 
     def _release(self) -> None:
@@ -200,13 +202,11 @@ class StreamBridge:
         if not self.is_over:
             core = self._live()
             core.close()
-            try:
-                async with asyncio.timeout(timeout_seconds + CLOSE_MARGIN_SECONDS):
-                    await self._end_seen.wait()
-            except TimeoutError:
+            if not await self._held.is_left_within(timeout_seconds):
                 core.abort()
                 self._pump()
                 self._finish(None)
+                self._wake_reader()
         await self._held.reap()
 
     def dispose(self, error: NovaSonicError | None = None) -> None:
@@ -215,8 +215,7 @@ class StreamBridge:
             self._held.core.abort()
         self._finish(error)
         self._release()
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        self._wake_reader()
 
     def abandon(self) -> bool:
         """As `dispose`, from a finalizer: any thread, any moment. Returns whether the stream was still open."""

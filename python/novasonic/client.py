@@ -278,9 +278,9 @@ class Connecting(Opening[Session]):
             if not opened:
                 # Cancelled too: the stream that opens meanwhile is reset.
                 bridge.dispose()
-                await bridge.server.reap()
+                await bridge.held.reap()
         if failure is not None:
-            raise failure from bridge.server.provider_error
+            raise failure from bridge.held.provider_error
         return Session(
             bridge,
             input_rate=input_rate,

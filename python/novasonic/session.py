@@ -189,7 +189,7 @@ class Session:
         Raises:
             ConfigError: ``code="unknown_approval"``: no such call waits (any more).
         """
-        self._bridge.check_owner()
+        self._bridge.held.check_owner()
         self._bridge.server.toolbox.approve(call_id, approve)
 
     def send_tool_result(self, call_id: str, result: Any, *, ok: bool = True) -> None:
@@ -279,7 +279,7 @@ class Session:
                 cure="Await or cancel the task of the first feed(); two sources cannot share one microphone.",
             )
         work = _run_feed(bridge, source, rate=self._input_rate, realtime=realtime)
-        self._feeding = bridge.server.own(work, f"novasonic-feed-{self.id}")
+        self._feeding = bridge.held.own(work, f"novasonic-feed-{self.id}")
         self._feeding.add_done_callback(_retrieve)
         return self._feeding
 

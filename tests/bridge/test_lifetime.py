@@ -27,12 +27,13 @@ async def test_closing_is_idempotent_and_ends_the_reader(core):
     assert ended.reason == "closed"
 
 
-async def test_closing_a_core_that_hangs_is_bounded(core, monkeypatch):
-    monkeypatch.setattr("novasonic._bridge.CLOSE_MARGIN_SECONDS", 0.05)
+@pytest.mark.parametrize("closers", [1, 2])
+async def test_closing_a_core_that_hangs_is_bounded(core, monkeypatch, closers):
+    monkeypatch.setattr("novasonic._attachment.CLOSE_MARGIN_SECONDS", 0.05)
     session = open_session(core)
     async with asyncio.timeout(2):
-        await session.aclose()
-    assert core.calls == ["close", "abort"]
+        await asyncio.gather(*(session.aclose() for _ in range(closers)))
+    assert core.calls == ["close"] * closers + ["abort"]
     assert [event.reason async for event in session] == ["closed"]
 
 
@@ -107,8 +108,8 @@ def test_a_core_goes_at_once_where_its_loop_is_closed(core, how):
     else:
         with pytest.warns(ResourceWarning):
             del session
-    # The bridge's and its server's; the descriptor's watcher went with the loop.
-    assert (sys.getrefcount(core), bridge.is_over) == (references - 2, True)
+    # The attachment's; the descriptor's watcher went with the loop.
+    assert (sys.getrefcount(core), bridge.is_over) == (references - 1, True)
 
 
 def test_a_session_collected_after_its_loop_warns(core):

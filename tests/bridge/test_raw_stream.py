@@ -216,14 +216,15 @@ async def test_a_cancelled_end_of_input_was_none(core):
         assert (core.taken, core.calls) == ([b"{}"], [])
 
 
-async def test_closing_a_core_that_hangs_is_bounded(core, monkeypatch):
-    monkeypatch.setattr("novasonic._stream.CLOSE_MARGIN_SECONDS", 0.05)
+@pytest.mark.parametrize("closers", [1, 2])
+async def test_closing_a_core_that_hangs_is_bounded(core, monkeypatch, closers):
+    monkeypatch.setattr("novasonic._attachment.CLOSE_MARGIN_SECONDS", 0.05)
     core.close_ends = False
     stream = open_stream(core)
     reading = asyncio.create_task(anext(aiter(stream)))
     await asyncio.sleep(0)
     async with asyncio.timeout(2):
-        await asyncio.gather(stream.aclose(), stream.aclose())
+        await asyncio.gather(*(stream.aclose() for _ in range(closers)))
         with pytest.raises(StopAsyncIteration):
             await reading
     assert "abort" in core.calls

@@ -17,7 +17,7 @@ from novasonic import (
     TurnStarted,
     TurnTimeout,
 )
-from novasonic._bridge import MAX_BATCH
+from novasonic._attachment import MAX_BATCH
 
 
 @pytest.fixture

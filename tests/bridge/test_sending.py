@@ -14,7 +14,7 @@ from novasonic import (
     SessionClosedError,
     SessionEnded,
 )
-from novasonic._bridge import MAX_BATCH
+from novasonic._attachment import MAX_BATCH
 
 
 @pytest.fixture
