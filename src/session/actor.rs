@@ -13,18 +13,19 @@ use std::{
 use futures_util::FutureExt as _;
 
 use super::{
-    SessionConfig,
+    SessionConfig, Timeouts,
+    duplex::Moved,
     input::limit_error,
     lane::LaneCredentials,
     pacer::Pacer,
     rates::Rates,
     shared::{End, Shared},
-    stream::{Progress, Stream},
+    stream::{Stream, Written},
     timer::Timer,
 };
 use crate::{
     conversation::{Conversation, EndReason, Event, Terms},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind},
     transport::{OpenRequest, Transport},
 };
 
@@ -34,11 +35,7 @@ const LIMIT_GRACE: Duration = Duration::from_secs(10);
 /// Runs one session to its end. A panic in it, or a runtime that is shut down under it, ends it as well.
 pub(super) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: SessionConfig) {
     let last_word = LastWord(shared.clone());
-    let live = async move {
-        let mut actor = Actor::new(shared, config);
-        actor.live(&*transport).await
-        // The actor goes here, and its stream with it, before the end is announced.
-    };
+    let live = live(shared, transport, config);
     let end = AssertUnwindSafe(live).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!(session = last_word.0.id, "a session's task panicked");
         End::failed(
@@ -47,6 +44,39 @@ pub(super) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>, conf
         )
     });
     last_word.0.end(end);
+}
+
+async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: SessionConfig) -> End {
+    let request = OpenRequest {
+        model_id: config.model_id,
+        regions: config.regions,
+        ask: Some(Arc::new(LaneCredentials(shared.lane.clone()))),
+        open_timeout: config.timeouts.open,
+    };
+    let terms = Terms { output_rate_hz: config.stream.output_rate.hz(), prices: config.prices, limits: config.limits };
+    let rates = Rates::new(config.device, &config.stream);
+    let stream = match Stream::open(&*transport, request, config.stream) {
+        Ok(stream) => stream,
+        Err(error) => return End::failed(error),
+    };
+    let mut actor = Actor {
+        conversation: Conversation::new(terms, shared.history.clone()),
+        stream,
+        rates,
+        pacer: Pacer::new(config.realtime, shared.clock.now()),
+        timer: Timer::new(shared.clock.clone()),
+        shared,
+        timeouts: config.timeouts,
+        opened: false,
+        closing: Closing::Not,
+        alarm: None,
+        limit_since: None,
+        prompt_since: None,
+        batch: Vec::new(),
+    };
+    actor.set_alarm(Alarm::Open, actor.timeouts.open);
+    actor.live().await
+    // The stream goes with the actor, before the end is announced.
 }
 
 /// Ends the session if its task is dropped half way, as a runtime does that shuts down.
@@ -81,9 +111,9 @@ enum Closing {
 
 struct Actor {
     shared: Arc<Shared>,
-    config: SessionConfig,
+    timeouts: Timeouts,
     conversation: Conversation,
-    stream: Option<Stream>,
+    stream: Stream,
     rates: Rates,
     pacer: Pacer,
     opened: bool,
@@ -98,50 +128,12 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(shared: Arc<Shared>, config: SessionConfig) -> Self {
-        let terms =
-            Terms { output_rate_hz: config.stream.output_rate.hz(), prices: config.prices, limits: config.limits };
-        Self {
-            conversation: Conversation::new(terms, shared.history.clone()),
-            rates: Rates::new(config.device, &config.stream),
-            pacer: Pacer::new(config.realtime, shared.clock.now()),
-            timer: Timer::new(shared.clock.clone()),
-            shared,
-            config,
-            stream: None,
-            opened: false,
-            closing: Closing::Not,
-            alarm: None,
-            limit_since: None,
-            prompt_since: None,
-            batch: Vec::new(),
-        }
-    }
-
-    async fn live(&mut self, transport: &dyn Transport) -> End {
-        let end = match self.open_stream(transport) {
-            Ok(()) => self.serve().await,
-            Err(error) => End::failed(error),
-        };
+    async fn live(&mut self) -> End {
+        let end = self.serve().await;
         self.shared.asides.forget_calls();
         self.conversation.on_stream_end(self.shared.at(), &mut self.batch);
         self.publish();
         end
-    }
-
-    fn open_stream(&mut self, transport: &dyn Transport) -> Result<()> {
-        self.set_alarm(Alarm::Open, self.config.timeouts.open);
-        self.stream = Some(Stream::open(
-            transport,
-            OpenRequest {
-                model_id: self.config.model_id.clone(),
-                regions: self.config.regions.clone(),
-                ask: Some(Arc::new(LaneCredentials(self.shared.lane.clone()))),
-                open_timeout: self.config.timeouts.open,
-            },
-            self.config.stream.clone(),
-        )?);
-        Ok(())
     }
 
     fn set_alarm(&mut self, alarm: Alarm, after: Duration) {
@@ -163,12 +155,12 @@ impl Actor {
             }
             let may_read = !self.shared.output.is_full();
             self.timer.arm(self.deadline());
-            let progress = tokio::select! {
+            let moved = tokio::select! {
                 () = self.shared.wake.notified() => continue,
                 () = self.timer.ring() => continue,
-                progress = next(self.stream.as_mut(), may_read) => progress,
+                moved = self.stream.next(may_read) => moved,
             };
-            if let Some(end) = self.on_progress(progress) {
+            if let Some(end) = self.on_moved(moved) {
                 return end;
             }
         }
@@ -188,7 +180,7 @@ impl Actor {
 
     fn begin_close(&mut self) {
         self.closing = Closing::Flushing;
-        self.set_alarm(Alarm::Close, self.config.timeouts.close);
+        self.set_alarm(Alarm::Close, self.timeouts.close);
     }
 
     /// Does what the clock asks for.
@@ -225,26 +217,26 @@ impl Actor {
         [alarm, limit, self.uplink_deadline()].into_iter().flatten().min()
     }
 
-    fn on_progress(&mut self, progress: Progress) -> Option<End> {
-        match progress {
-            Progress::Sent { what, pcm_bytes } => self.on_sent(what, pcm_bytes),
-            Progress::Opened => {
+    fn on_moved(&mut self, moved: Moved<Written>) -> Option<End> {
+        match moved {
+            Moved::Sent(written) => self.on_sent(written),
+            Moved::Opened => {
                 if self.closing == Closing::Not {
                     self.alarm = None;
                 }
                 self.opened = true;
                 self.shared.stream_opened();
             }
-            Progress::Received(json) => return self.on_received(&json).err().map(End::failed),
+            Moved::Received(json) => return self.on_received(&json).err().map(End::failed),
             // During the opening its own bound holds, and while closing the close's.
-            Progress::UplinkLost if self.alarm.is_none() => {
-                self.set_alarm(Alarm::UplinkLost, self.config.timeouts.close);
+            Moved::UplinkLost if self.alarm.is_none() => {
+                self.set_alarm(Alarm::UplinkLost, self.timeouts.close);
             }
-            Progress::UplinkLost => {}
-            Progress::Ended => {
+            Moved::UplinkLost => {}
+            Moved::Ended => {
                 return Some(self.end_or_closed(stream_lost("The service ended the stream before it was closed.")));
             }
-            Progress::Failed(error) => {
+            Moved::Failed(error) => {
                 // Whoever waits for the opening hears what it met, even in a close, which itself is silent.
                 self.shared.opening_failed(error.clone());
                 return Some(self.end_or_closed(error));
@@ -259,7 +251,7 @@ impl Actor {
                 Error::new(
                     ErrorKind::Timeout,
                     "open_timeout",
-                    format!("No response headers came within {} s.", self.config.timeouts.open.as_secs_f64()),
+                    format!("No response headers came within {} s.", self.timeouts.open.as_secs_f64()),
                 )
                 .with_cure("Check region, endpoint and network, or raise Timeouts.open."),
             ),
@@ -284,17 +276,10 @@ impl Actor {
     }
 
     fn request_id(&self) -> Option<String> {
-        self.stream.as_ref()?.request_id().map(str::to_owned)
+        self.stream.request_id().map(str::to_owned)
     }
 }
 
 fn stream_lost(message: &str) -> Error {
     Error::new(ErrorKind::StreamLost, "stream_lost", message).with_cure("Open a new session; it may carry the history.")
-}
-
-async fn next(stream: Option<&mut Stream>, may_read: bool) -> Progress {
-    match stream {
-        Some(stream) => stream.next(may_read).await,
-        None => std::future::pending().await,
-    }
 }

@@ -31,9 +31,9 @@ enum Receiving {
 }
 
 /// What happened on the stream.
-pub(super) enum Moved {
-    /// The transport has taken the event.
-    Sent,
+pub(super) enum Moved<What> {
+    /// The transport has taken the event; so its owner called it.
+    Sent(What),
     UplinkLost,
     Opened,
     Received(Bytes),
@@ -66,7 +66,12 @@ impl Duplex {
     ///
     /// `take` gives the next event once the transport has a place for it; `waiting` says that there is one. With
     /// `may_read` false events are left to the transport. Cancel-safe.
-    pub(super) async fn next(&mut self, waiting: bool, take: impl FnOnce() -> Option<Bytes>, may_read: bool) -> Moved {
+    pub(super) async fn next<What>(
+        &mut self,
+        waiting: bool,
+        take: impl FnOnce() -> Option<(Bytes, What)>,
+        may_read: bool,
+    ) -> Moved<What> {
         let Self { uplink, downlink, request_id } = self;
         let moved = tokio::select! {
             written = uplink.write(waiting, take) => written,
@@ -83,22 +88,17 @@ impl Duplex {
 
 impl Uplink {
     /// Pending for ever while there is nothing to write.
-    async fn write(&self, waiting: bool, take: impl FnOnce() -> Option<Bytes>) -> Moved {
+    async fn write<What>(&self, waiting: bool, take: impl FnOnce() -> Option<(Bytes, What)>) -> Moved<What> {
         let (Self::Open(sender), true) = (self, waiting) else { return std::future::pending().await };
-        match sender.reserve().await {
-            Ok(place) => {
-                if let Some(event) = take() {
-                    place.send(event);
-                }
-                Moved::Sent
-            }
-            Err(_) => Moved::UplinkLost,
-        }
+        let Ok(place) = sender.reserve().await else { return Moved::UplinkLost };
+        let Some((event, what)) = take() else { return std::future::pending().await };
+        place.send(event);
+        Moved::Sent(what)
     }
 }
 
 impl Receiving {
-    async fn read(&mut self, may_read: bool) -> Moved {
+    async fn read<What>(&mut self, may_read: bool) -> Moved<What> {
         let moved = match self {
             Self::Headers(headers) => match headers.await {
                 Ok(downlink) => {

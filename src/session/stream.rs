@@ -5,13 +5,15 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
-use super::asides::{Prompt, ToolResult};
+use super::{
+    asides::{Prompt, ToolResult},
+    duplex::{Duplex, Moved},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{InputEvent, OrderMachine, Step, StreamConfig, encode},
-    transport::{BoxFuture, Downlink, OpenRequest, Transport},
+    transport::{OpenRequest, Transport},
 };
 
 /// A microphone sends every 20 to 250 ms. After a longer gap none is running, and the model answers no text on an audio
@@ -19,39 +21,21 @@ use crate::{
 const RECENT_AUDIO: Duration = Duration::from_millis(500);
 
 pub(super) struct Stream {
-    /// Before the uplink, since fields drop in this order: a stream given up half way must be reset, not ended.
-    downlink: Receiving,
-    uplink: Uplink,
+    duplex: Duplex,
     /// Encoded and legal, in order, not yet taken by the transport.
-    outgoing: VecDeque<Outgoing>,
+    outgoing: VecDeque<(Bytes, Written)>,
     machine: OrderMachine,
-    /// Kept beyond the downlink, for the error that ends it.
-    request_id: Option<String>,
     last_audio: Option<Duration>,
 }
 
-enum Uplink {
-    Open(mpsc::Sender<Bytes>),
-    /// We have ended our input.
-    Ended,
-    /// The transport takes nothing more; its downlink will say why.
-    Lost,
-}
-
-enum Receiving {
-    Headers(BoxFuture<Result<Downlink>>),
-    Events(Downlink),
-    Over,
-}
-
-struct Outgoing {
-    json: Bytes,
+/// One event, as the conversation hears of it once the transport has taken it.
+pub(super) struct Written {
     /// Audio in it, whoever made it.
-    pcm_bytes: usize,
-    sent: Sent,
+    pub(super) pcm_bytes: usize,
+    pub(super) sent: Sent,
 }
 
-/// What the transport has taken.
+/// What is complete with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sent {
     /// So many bytes of the caller's audio.
@@ -70,20 +54,6 @@ pub(super) enum Sent {
     Other,
 }
 
-/// What happened on the stream.
-pub(super) enum Progress {
-    Sent {
-        what: Sent,
-        pcm_bytes: usize,
-    },
-    UplinkLost,
-    Opened,
-    Received(Bytes),
-    /// The peer ended its side; nothing follows.
-    Ended,
-    Failed(Error),
-}
-
 impl Stream {
     /// Opens a stream whose opening events are ready to be sent, before any headers.
     pub(super) fn open(transport: &dyn Transport, request: OpenRequest, config: StreamConfig) -> Result<Self> {
@@ -92,22 +62,15 @@ impl Stream {
         machine.step(Step::Open, &mut opening).map_err(|illegal| {
             Error::new(ErrorKind::Config, "illegal_opening", format!("The conversation cannot be opened: {illegal}."))
         })?;
-        let parts = transport.open(request);
-        let mut stream = Self {
-            downlink: Receiving::Headers(parts.headers),
-            uplink: Uplink::Open(parts.uplink),
-            outgoing: VecDeque::new(),
-            machine,
-            request_id: None,
-            last_audio: None,
-        };
+        let duplex = Duplex::open(transport, request);
+        let mut stream = Self { duplex, outgoing: VecDeque::new(), machine, last_audio: None };
         stream.queue(&opening, Sent::Other);
         Ok(stream)
     }
 
     /// Everything given so far has been taken, and more may be given.
     pub(super) fn wants_input(&self) -> bool {
-        self.outgoing.is_empty() && matches!(self.uplink, Uplink::Open(_))
+        self.outgoing.is_empty() && self.duplex.takes_input()
     }
 
     pub(super) fn audio(&mut self, pcm: Bytes, now: Duration) -> Result<()> {
@@ -147,11 +110,11 @@ impl Stream {
     }
 
     pub(super) fn end_input(&mut self) {
-        self.uplink = Uplink::Ended;
+        self.duplex.end_input();
     }
 
     pub(super) fn request_id(&self) -> Option<&str> {
-        self.request_id.as_deref()
+        self.duplex.request_id()
     }
 
     fn step(&mut self, step: Step, sent: Sent) -> Result<()> {
@@ -166,77 +129,21 @@ impl Stream {
 
     /// `sent` stands for all of `events` and is reported with the last.
     fn queue(&mut self, events: &[InputEvent], sent: Sent) {
-        self.outgoing.extend(events.iter().map(|event| Outgoing {
-            json: encode(event).into(),
-            pcm_bytes: match event {
+        self.outgoing.extend(events.iter().map(|event| {
+            let pcm_bytes = match event {
                 InputEvent::AudioInput { pcm, .. } => pcm.len(),
                 _ => 0,
-            },
-            sent: Sent::Other,
+            };
+            (encode(event).into(), Written { pcm_bytes, sent: Sent::Other })
         }));
-        if let Some(last) = self.outgoing.back_mut() {
+        if let Some((_, last)) = self.outgoing.back_mut() {
             last.sent = sent;
         }
     }
 
-    /// Writes and reads, whichever comes first; a blocked uplink does not hold up reading, nor the other way round.
-    /// Cancel-safe. With `may_read` false it leaves events to the transport.
-    pub(super) async fn next(&mut self, may_read: bool) -> Progress {
-        let Self { uplink, outgoing, downlink, request_id, .. } = self;
-        let progress = tokio::select! {
-            written = write(uplink, outgoing) => written,
-            read = downlink.read(may_read) => read,
-        };
-        match (&progress, downlink) {
-            (Progress::UplinkLost, _) => {
-                *uplink = Uplink::Lost;
-                outgoing.clear();
-            }
-            (Progress::Opened, Receiving::Events(downlink)) => {
-                *request_id = downlink.request_id().map(str::to_owned);
-            }
-            _ => {}
-        }
-        progress
-    }
-}
-
-/// Pending for ever while there is nothing to write. Cancel-safe: an event leaves the queue when it has its place.
-async fn write(uplink: &Uplink, outgoing: &mut VecDeque<Outgoing>) -> Progress {
-    let Uplink::Open(sender) = uplink else { return std::future::pending().await };
-    if outgoing.is_empty() {
-        return std::future::pending().await;
-    }
-    match sender.reserve().await {
-        Ok(place) => match outgoing.pop_front() {
-            Some(Outgoing { json, pcm_bytes, sent }) => {
-                place.send(json);
-                Progress::Sent { what: sent, pcm_bytes }
-            }
-            None => Progress::Sent { what: Sent::Other, pcm_bytes: 0 },
-        },
-        Err(_) => Progress::UplinkLost,
-    }
-}
-
-impl Receiving {
-    async fn read(&mut self, may_read: bool) -> Progress {
-        let progress = match self {
-            Self::Headers(headers) => match headers.await {
-                Ok(downlink) => {
-                    *self = Self::Events(downlink);
-                    return Progress::Opened;
-                }
-                Err(error) => Progress::Failed(error),
-            },
-            Self::Events(downlink) if may_read => match downlink.recv().await {
-                Ok(Some(json)) => return Progress::Received(json),
-                Ok(None) => Progress::Ended,
-                Err(error) => Progress::Failed(error),
-            },
-            Self::Events(_) | Self::Over => return std::future::pending().await,
-        };
-        *self = Self::Over;
-        progress
+    /// As [`Duplex::next`].
+    pub(super) async fn next(&mut self, may_read: bool) -> Moved<Written> {
+        let Self { duplex, outgoing, .. } = self;
+        duplex.next(!outgoing.is_empty(), || outgoing.pop_front(), may_read).await
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         RequestKind,
         input::{Taken, silence},
         pacer::SILENCE,
-        stream::Sent,
+        stream::{Sent, Written},
     },
 };
 
@@ -25,7 +25,10 @@ impl Actor {
     /// counts against its bound.
     pub(super) fn fill_uplink(&mut self, now: Duration) -> Result<()> {
         let prompt_due = self.prompt_due(now);
-        let Some(stream) = self.stream.as_mut().filter(|stream| stream.wants_input()) else { return Ok(()) };
+        let stream = &mut self.stream;
+        if !stream.wants_input() {
+            return Ok(());
+        }
         // One that was handed over while the close went by comes too late: nothing follows sessionEnd.
         if self.closing != Closing::Ending
             && let Some(result) = self.shared.asides.pop_result()
@@ -86,7 +89,7 @@ impl Actor {
 
     /// When something may go up that may not yet. While the stream writes, its progress wakes the actor anyway.
     pub(super) fn uplink_deadline(&self) -> Option<Duration> {
-        if !self.stream.as_ref()?.wants_input() {
+        if !self.stream.wants_input() {
             return None;
         }
         let audio_waits = !self.shared.input.is_empty();
@@ -99,7 +102,7 @@ impl Actor {
         [paced, prompt].into_iter().flatten().min()
     }
 
-    pub(super) fn on_sent(&mut self, sent: Sent, pcm_bytes: usize) {
+    pub(super) fn on_sent(&mut self, Written { pcm_bytes, sent }: Written) {
         if pcm_bytes > 0 {
             self.conversation.on_audio_sent(self.rates.length_sent(pcm_bytes));
         }

@@ -80,7 +80,7 @@ impl Actor {
         }
     }
 
-    fn on_moved(&mut self, moved: Moved) -> Option<End> {
+    fn on_moved(&mut self, moved: Moved<()>) -> Option<End> {
         match moved {
             Moved::Opened => {
                 if !self.closing {
@@ -99,7 +99,7 @@ impl Actor {
             Moved::UplinkLost if !self.alarm.is_set() => {
                 self.alarm.set(&*self.clock, Bound::UplinkLost, self.timeouts.close);
             }
-            Moved::Sent | Moved::UplinkLost => {}
+            Moved::Sent(()) | Moved::UplinkLost => {}
             Moved::Ended if self.shared.outbox.may_end() => return Some(None),
             Moved::Ended => return Some(self.end(lost("The service ended the stream before its input was ended."))),
             Moved::Failed(error) => {
@@ -136,10 +136,10 @@ impl Actor {
     }
 }
 
-fn take(shared: &Shared) -> Option<Bytes> {
+fn take(shared: &Shared) -> Option<(Bytes, ())> {
     let (event, room) = shared.outbox.pop();
     shared.tell(room);
-    event
+    Some((event?, ()))
 }
 
 fn lost(message: &str) -> Error {

@@ -188,9 +188,9 @@ async fn a_failure_that_comes_with_a_close_is_a_close() {
             _ => peer.end(),
         }
         if round % 2 == 0 {
-            host.session.close()
+            host.session.close();
         } else {
-            host.session.abort()
+            host.session.abort();
         }
         assert_eq!(host.ended().await, (EndReason::Closed, None), "round {round}");
     }
