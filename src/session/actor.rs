@@ -5,12 +5,9 @@
 mod flow;
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-
-use futures_util::FutureExt as _;
 
 use super::{
     SessionConfig, Timeouts,
@@ -32,21 +29,8 @@ use crate::{
 /// A reply that runs when a limit is reached may go on for so long: polite, but not for ever.
 const LIMIT_GRACE: Duration = Duration::from_secs(10);
 
-/// Runs one session to its end. A panic in it, or a runtime that is shut down under it, ends it as well.
-pub(super) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: SessionConfig) {
-    let last_word = LastWord(shared.clone());
-    let live = live(shared, transport, config);
-    let end = AssertUnwindSafe(live).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!(session = last_word.0.id, "a session's task panicked");
-        End::failed(
-            Error::new(ErrorKind::Internal, "panic", "A defect in novasonic ended this session; others go on.")
-                .with_cure("Please report it with the traceback printed on stderr."),
-        )
-    });
-    last_word.0.end(end);
-}
-
-async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: SessionConfig) -> End {
+/// Lives one session to its end.
+pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: SessionConfig) -> End {
     let request = OpenRequest {
         model_id: config.model_id,
         regions: config.regions,
@@ -57,7 +41,7 @@ async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: Sessio
     let rates = Rates::new(config.device, &config.stream);
     let stream = match Stream::open(&*transport, request, config.stream) {
         Ok(stream) => stream,
-        Err(error) => return End::failed(error),
+        Err(error) => return End::from(error),
     };
     let mut actor = Actor {
         conversation: Conversation::new(terms, shared.history.clone()),
@@ -77,18 +61,6 @@ async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: Sessio
     actor.set_alarm(Alarm::Open, actor.timeouts.open);
     actor.live().await
     // The stream goes with the actor, before the end is announced.
-}
-
-/// Ends the session if its task is dropped half way, as a runtime does that shuts down.
-struct LastWord(Arc<Shared>);
-
-impl Drop for LastWord {
-    fn drop(&mut self) {
-        self.0.end(End::failed(
-            Error::new(ErrorKind::Closed, "runtime_shut_down", "The runtime was shut down under this session.")
-                .with_cure("Close sessions before the program ends."),
-        ));
-    }
 }
 
 /// What happens if nothing else does, and when.
@@ -151,7 +123,7 @@ impl Actor {
                 return end;
             }
             if let Err(error) = self.fill_uplink(now) {
-                return End::failed(error);
+                return End::from(error);
             }
             let may_read = !self.shared.output.is_full();
             self.timer.arm(self.deadline());
@@ -227,7 +199,7 @@ impl Actor {
                 self.opened = true;
                 self.shared.stream_opened();
             }
-            Moved::Received(json) => return self.on_received(&json).err().map(End::failed),
+            Moved::Received(json) => return self.on_received(&json).err().map(End::from),
             // During the opening its own bound holds, and while closing the close's.
             Moved::UplinkLost if self.alarm.is_none() => {
                 self.set_alarm(Alarm::UplinkLost, self.timeouts.close);
@@ -238,7 +210,7 @@ impl Actor {
             }
             Moved::Failed(error) => {
                 // Whoever waits for the opening hears what it met, even in a close, which itself is silent.
-                self.shared.opening_failed(error.clone());
+                self.shared.life.tell_opened(Err(error.clone()));
                 return Some(self.end_or_closed(error));
             }
         }
@@ -247,7 +219,7 @@ impl Actor {
 
     fn on_alarm(&self, alarm: Alarm) -> End {
         match alarm {
-            Alarm::Open => End::failed(
+            Alarm::Open => End::from(
                 Error::new(
                     ErrorKind::Timeout,
                     "open_timeout",
@@ -265,7 +237,7 @@ impl Actor {
     fn end_or_closed(&self, error: Error) -> End {
         if self.closing == Closing::Not && !self.shared.commands.end_asked() {
             let request_id = error.request_id.clone().or_else(|| self.request_id());
-            return End::failed(error.with_request_id(request_id));
+            return End::from(error.with_request_id(request_id));
         }
         self.closed()
     }

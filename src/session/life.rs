@@ -67,10 +67,10 @@ impl Life {
 
 /// Runs `live` and tells `end` what came of it, also where it panics or its runtime is shut down under it. `end` may be
 /// called twice; the first call counts.
-pub(super) async fn contained<End: From<Error>>(live: impl Future<Output = End>, end: impl Fn(End)) {
+pub(super) async fn contained<End: From<Error>>(id: String, live: impl Future<Output = End>, end: impl Fn(End)) {
     let last_word = LastWord { end, of: std::marker::PhantomData };
     let ended = AssertUnwindSafe(live).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!("a session's task panicked");
+        tracing::error!(session = id, "a session's task panicked");
         Error::new(ErrorKind::Internal, "panic", "A defect in novasonic ended this session; others go on.")
             .with_cure("Please report it with the traceback printed on stderr.")
             .into()

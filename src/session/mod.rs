@@ -134,7 +134,9 @@ impl Session {
         notify: Notify,
     ) -> Self {
         let shared = Arc::new(Shared::new(&config, notify));
-        runtime.spawn(actor::run(shared.clone(), transport, config));
+        let live = actor::live(shared.clone(), transport, config);
+        let told = shared.clone();
+        runtime.spawn(life::contained(shared.id.clone(), live, move |end| told.end(end)));
         Self { handle: Arc::new(Handle { shared }) }
     }
 
@@ -144,7 +146,7 @@ impl Session {
 
     /// Resolves at response headers, or with what failed before them. Cancelling it changes nothing.
     pub async fn opened(&self) -> Result<()> {
-        self.shared().opened().await
+        self.shared().life.opened().await
     }
 
     /// Copies `pcm` (PCM16LE mono at the device's rate) into the queue. `Ok(false)`: full, nothing taken, counted.
@@ -229,12 +231,12 @@ impl Session {
 
     /// Resolves when the actor has ended; every event is in the queue by then.
     pub async fn closed(&self) {
-        self.shared().ended().await;
+        self.shared().life.ended().await;
     }
 
     /// What ended the session, once it has ended with an error.
     pub fn error(&self) -> Option<Error> {
-        self.shared().error()
+        self.shared().life.error()
     }
 
     /// Moves at most `max` events and all requests out. Returns true if more events wait; no notification comes for

@@ -151,7 +151,7 @@ impl RawStream {
         });
         let live = actor::live(shared.clone(), transport, config);
         let told = shared.clone();
-        runtime.spawn(life::contained(live, move |error| told.end(error)));
+        runtime.spawn(life::contained(shared.id.clone(), live, move |error| told.end(error)));
         Self { handle: Arc::new(Handle { shared }) }
     }
 

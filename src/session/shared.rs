@@ -8,20 +8,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::{
-    Clock, SessionConfig, Stats,
-    asides::Asides,
-    input::{InputQueue, closed_error},
-    lane::Lane,
-    output::EventQueue,
-    signal::Signal,
-    stats::Counters,
+    Clock, SessionConfig, Stats, asides::Asides, input::InputQueue, lane::Lane, life::Life, output::EventQueue,
+    signal::Signal, stats::Counters,
 };
 use crate::{
     conversation::{EndReason, Event, EventKind, SharedHistory},
-    error::{Error, Result},
+    error::Error,
 };
 
 pub(super) struct Shared {
@@ -32,6 +27,7 @@ pub(super) struct Shared {
     pub(super) output: EventQueue,
     pub(super) lane: Arc<Lane>,
     pub(super) signal: Arc<Signal>,
+    pub(super) life: Life,
     pub(super) counters: Counters,
     pub(super) clock: Arc<dyn Clock>,
     /// Wakes the actor. It keeps one permit, so a call between two looks is not lost.
@@ -39,7 +35,6 @@ pub(super) struct Shared {
     pub(super) commands: Commands,
     input_rate_hz: u32,
     opened_at: OnceLock<Duration>,
-    state: watch::Sender<State>,
 }
 
 /// What the handle wants, level-triggered: the actor looks after each wake-up.
@@ -56,14 +51,6 @@ impl Commands {
     }
 }
 
-#[derive(Default)]
-struct State {
-    /// How the opening went, once it is known.
-    opened: Option<Result<()>>,
-    error: Option<Error>,
-    ended: bool,
-}
-
 /// How a session ended. `Limit` is a bound of ours; `Server` is reserved: the service has no orderly end of its own, it
 /// stops with an exception (also at its time limits) or a reset, and both are errors here.
 pub(super) struct End {
@@ -75,8 +62,10 @@ impl End {
     pub(super) fn closed() -> Self {
         Self { reason: EndReason::Closed, error: None }
     }
+}
 
-    pub(super) fn failed(error: Error) -> Self {
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
         Self { reason: EndReason::Error, error: Some(error) }
     }
 }
@@ -92,13 +81,13 @@ impl Shared {
             output: EventQueue::new(config.buffers.output_ms),
             lane: Arc::new(Lane::new(signal.clone())),
             signal,
+            life: Life::default(),
             counters: Counters::default(),
             clock: config.clock.clone(),
             wake: Notify::new(),
             commands: Commands::default(),
             input_rate_hz: config.stream.input_rate.hz(),
             opened_at: OnceLock::new(),
-            state: watch::Sender::default(),
         }
     }
 
@@ -128,16 +117,7 @@ impl Shared {
         self.counters.stream_opened();
         tracing::debug!(session = self.id, "stream open");
         self.opened_at.get_or_init(|| self.clock.now());
-        self.state.send_modify(|state| {
-            state.opened.get_or_insert(Ok(()));
-        });
-    }
-
-    /// `failure` is what the opening met, if the session ends before it was through.
-    pub(super) fn opening_failed(&self, failure: Error) {
-        self.state.send_modify(|state| {
-            state.opened.get_or_insert(Err(failure));
-        });
+        self.life.tell_opened(Ok(()));
     }
 
     /// Ends the session once; later calls do nothing.
@@ -155,30 +135,9 @@ impl Shared {
         tracing::debug!(session = self.id, ?reason, code, "session ended");
         self.lane.end();
         self.input.end(error.clone());
-        self.state.send_modify(|state| {
-            state.opened.get_or_insert_with(|| Err(error.clone().unwrap_or_else(closed_error)));
-            state.error = error;
-            state.ended = true;
-        });
+        self.life.end(error);
         // Whatever the host waits for (events, room), the end answers it.
         self.signal.raise();
-    }
-
-    pub(super) async fn opened(&self) -> Result<()> {
-        let mut states = self.state.subscribe();
-        match states.wait_for(|state| state.opened.is_some()).await {
-            Ok(state) => state.opened.clone().unwrap_or_else(|| Err(closed_error())),
-            Err(_) => Err(closed_error()),
-        }
-    }
-
-    pub(super) async fn ended(&self) {
-        // The sender lives as long as we do.
-        let _ = self.state.subscribe().wait_for(|state| state.ended).await;
-    }
-
-    pub(super) fn error(&self) -> Option<Error> {
-        self.state.borrow().error.clone()
     }
 
     pub(super) fn stats(&self) -> Stats {
