@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     SessionConfig, Timeouts,
+    alarm::{Alarm, Bound, open_timeout},
     duplex::Moved,
     input::limit_error,
     lane::LaneCredentials,
@@ -53,23 +54,14 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         timeouts: config.timeouts,
         opened: false,
         closing: Closing::Not,
-        alarm: None,
+        alarm: Alarm::default(),
         limit_since: None,
         prompt_since: None,
         batch: Vec::new(),
     };
-    actor.set_alarm(Alarm::Open, actor.timeouts.open);
+    actor.bound(Bound::Open, actor.timeouts.open);
     actor.live().await
     // The stream goes with the actor, before the end is announced.
-}
-
-/// What happens if nothing else does, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Alarm {
-    Open,
-    Close,
-    /// The transport stopped taking input and its downlink never said why.
-    UplinkLost,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +82,7 @@ struct Actor {
     pacer: Pacer,
     opened: bool,
     closing: Closing,
-    alarm: Option<(Alarm, Duration)>,
+    alarm: Alarm,
     /// When a limit was found to be reached.
     limit_since: Option<Duration>,
     /// Since when a prompt waits for a quiet moment.
@@ -108,8 +100,8 @@ impl Actor {
         end
     }
 
-    fn set_alarm(&mut self, alarm: Alarm, after: Duration) {
-        self.alarm = Some((alarm, self.shared.clock.now().saturating_add(after)));
+    fn bound(&mut self, bound: Bound, after: Duration) {
+        self.alarm.set(bound, self.shared.clock.now(), after);
     }
 
     async fn serve(&mut self) -> End {
@@ -152,15 +144,13 @@ impl Actor {
 
     fn begin_close(&mut self) {
         self.closing = Closing::Flushing;
-        self.set_alarm(Alarm::Close, self.timeouts.close);
+        self.bound(Bound::Close, self.timeouts.close);
     }
 
     /// Does what the clock asks for.
     fn on_time(&mut self, now: Duration) -> Option<End> {
-        if let Some((alarm, at)) = self.alarm
-            && at <= now
-        {
-            return Some(self.on_alarm(alarm));
+        if let Some(bound) = self.alarm.due(now) {
+            return Some(self.on_alarm(bound));
         }
         if self.opened && self.limit_since.is_none() && self.conversation.limit_reached(self.shared.at()) {
             self.limit_since = Some(now);
@@ -178,7 +168,7 @@ impl Actor {
 
     /// When to look again, whatever comes.
     fn deadline(&self) -> Option<Duration> {
-        let alarm = self.alarm.map(|(_, at)| at);
+        let alarm = self.alarm.deadline();
         if self.closing != Closing::Not {
             return alarm;
         }
@@ -194,15 +184,15 @@ impl Actor {
             Moved::Sent(written) => self.on_sent(written),
             Moved::Opened => {
                 if self.closing == Closing::Not {
-                    self.alarm = None;
+                    self.alarm.clear();
                 }
                 self.opened = true;
                 self.shared.stream_opened();
             }
             Moved::Received(json) => return self.on_received(&json).err().map(End::from),
             // During the opening its own bound holds, and while closing the close's.
-            Moved::UplinkLost if self.alarm.is_none() => {
-                self.set_alarm(Alarm::UplinkLost, self.timeouts.close);
+            Moved::UplinkLost if !self.alarm.is_set() => {
+                self.bound(Bound::UplinkLost, self.timeouts.close);
             }
             Moved::UplinkLost => {}
             Moved::Ended => {
@@ -217,18 +207,14 @@ impl Actor {
         None
     }
 
-    fn on_alarm(&self, alarm: Alarm) -> End {
-        match alarm {
-            Alarm::Open => End::from(
-                Error::new(
-                    ErrorKind::Timeout,
-                    "open_timeout",
-                    format!("No response headers came within {} s.", self.timeouts.open.as_secs_f64()),
-                )
-                .with_cure("Check region, endpoint and network, or raise Timeouts.open."),
-            ),
-            Alarm::Close => self.closed(),
-            Alarm::UplinkLost => self.end_or_closed(stream_lost("The connection stopped taking input.")),
+    fn on_alarm(&self, bound: Bound) -> End {
+        match bound {
+            Bound::Open => End::from(open_timeout(
+                self.timeouts.open,
+                "Check region, endpoint and network, or raise Timeouts.open.",
+            )),
+            Bound::Close => self.closed(),
+            Bound::UplinkLost => self.end_or_closed(stream_lost("The connection stopped taking input.")),
         }
     }
 

@@ -1,23 +1,27 @@
-//! One bound on waiting at a time, on the conversation's own clock.
+//! One bound on waiting at a time: what happens if nothing else does, and when. `timer.rs` wakes the actor for it.
 
 use std::time::Duration;
 
-use super::Clock;
-use crate::transport::BoxFuture;
+use crate::error::{Error, ErrorKind};
 
-/// Rings once, with the reason it was set for.
-pub(super) struct Alarm<Reason> {
-    set: Option<(Reason, BoxFuture<()>)>,
+/// What an actor waits for no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    Open,
+    Close,
+    /// The transport stopped taking input and its downlink never said why.
+    UplinkLost,
 }
 
-impl<Reason: Copy> Alarm<Reason> {
-    pub(super) fn new() -> Self {
-        Self { set: None }
-    }
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    set: Option<(Bound, Duration)>,
+}
 
+impl Alarm {
     /// Replaces what was set before.
-    pub(super) fn set(&mut self, clock: &dyn Clock, reason: Reason, after: Duration) {
-        self.set = Some((reason, clock.sleep_until(clock.now().saturating_add(after))));
+    pub(super) fn set(&mut self, bound: Bound, now: Duration, after: Duration) {
+        self.set = Some((bound, now.saturating_add(after)));
     }
 
     pub(super) fn clear(&mut self) {
@@ -28,14 +32,16 @@ impl<Reason: Copy> Alarm<Reason> {
         self.set.is_some()
     }
 
-    /// Pending for ever while nothing is set. Cancel-safe.
-    pub(super) async fn ring(&mut self) -> Reason {
-        match &mut self.set {
-            Some((reason, sleep)) => {
-                sleep.await;
-                *reason
-            }
-            None => std::future::pending().await,
-        }
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.set.map(|(_, at)| at)
     }
+
+    pub(super) fn due(&self, now: Duration) -> Option<Bound> {
+        self.set.filter(|(_, at)| *at <= now).map(|(bound, _)| bound)
+    }
+}
+
+pub(super) fn open_timeout(after: Duration, cure: &'static str) -> Error {
+    let message = format!("No response headers came within {} s.", after.as_secs_f64());
+    Error::new(ErrorKind::Timeout, "open_timeout", message).with_cure(cure)
 }

@@ -1,6 +1,9 @@
 //! The task that owns a raw stream: it moves events between the queues and the transport, and ends once.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -9,21 +12,13 @@ use crate::{
     error::{Error, ErrorKind},
     session::{
         Clock, Timeouts,
-        alarm::Alarm,
+        alarm::{Alarm, Bound, open_timeout},
         duplex::{Duplex, Moved},
         lane::LaneCredentials,
+        timer::Timer,
     },
     transport::{OpenRequest, Transport},
 };
-
-/// Why the actor wakes by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    Open,
-    Close,
-    /// The transport stopped taking input and its downlink never said why.
-    UplinkLost,
-}
 
 /// How a stream ended; None: well.
 type End = Option<Error>;
@@ -33,7 +28,8 @@ struct Actor {
     duplex: Duplex,
     timeouts: Timeouts,
     clock: Arc<dyn Clock>,
-    alarm: Alarm<Bound>,
+    alarm: Alarm,
+    timer: Timer,
     closing: bool,
 }
 
@@ -45,22 +41,30 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         ask: Some(Arc::new(LaneCredentials(shared.lane.clone()))),
         open_timeout: timeouts.open,
     };
-    let mut alarm = Alarm::new();
-    alarm.set(&*clock, Bound::Open, timeouts.open);
+    let timer = Timer::new(clock.clone());
     let duplex = Duplex::open(&*transport, request);
-    Actor { shared, duplex, timeouts, clock, alarm, closing: false }.serve().await
+    let mut actor = Actor { shared, duplex, timeouts, clock, alarm: Alarm::default(), timer, closing: false };
+    actor.bound(Bound::Open, actor.timeouts.open);
+    actor.serve().await
     // The stream goes with the actor, before the end is announced.
 }
 
 impl Actor {
-    async fn serve(mut self) -> End {
+    fn bound(&mut self, bound: Bound, after: Duration) {
+        self.alarm.set(bound, self.clock.now(), after);
+    }
+
+    async fn serve(&mut self) -> End {
         loop {
             if self.shared.abort.load(Ordering::Acquire) {
                 return None;
             }
             if !self.closing && self.shared.close.load(Ordering::Acquire) {
                 self.closing = true;
-                self.alarm.set(&*self.clock, Bound::Close, self.timeouts.close);
+                self.bound(Bound::Close, self.timeouts.close);
+            }
+            if let Some(bound) = self.alarm.due(self.clock.now()) {
+                return self.on_alarm(bound);
             }
             if self.duplex.takes_input() && self.shared.outbox.is_through() {
                 self.duplex.end_input();
@@ -69,9 +73,10 @@ impl Actor {
             // During a close nobody need read, and the peer's end stands behind all it has to say.
             let may_read = self.closing || !shared.inbox.is_full();
             let waiting = !shared.outbox.is_empty();
+            self.timer.arm(self.alarm.deadline());
             let moved = tokio::select! {
                 () = shared.wake.notified() => continue,
-                bound = self.alarm.ring() => return self.on_alarm(bound),
+                () = self.timer.ring() => continue,
                 moved = self.duplex.next(waiting, || take(shared), may_read) => moved,
             };
             if let Some(end) = self.on_moved(moved) {
@@ -97,7 +102,7 @@ impl Actor {
             }
             // During the opening its own bound holds, and while closing the close's.
             Moved::UplinkLost if !self.alarm.is_set() => {
-                self.alarm.set(&*self.clock, Bound::UplinkLost, self.timeouts.close);
+                self.bound(Bound::UplinkLost, self.timeouts.close);
             }
             Moved::Sent(()) | Moved::UplinkLost => {}
             Moved::Ended if self.shared.outbox.may_end() => return Some(None),
@@ -113,13 +118,11 @@ impl Actor {
 
     fn on_alarm(&self, bound: Bound) -> End {
         match bound {
-            Bound::Open => {
-                let message = format!("No response headers came within {} s.", self.timeouts.open.as_secs_f64());
-                Some(Error::new(ErrorKind::Timeout, "open_timeout", message).with_cure(
-                    "Send the first events at once, since the service answers only then; check region, endpoint and \
-                     network, or raise Timeouts.open.",
-                ))
-            }
+            Bound::Open => Some(open_timeout(
+                self.timeouts.open,
+                "Send the first events at once, since the service answers only then; check region, endpoint and network, \
+                 or raise Timeouts.open.",
+            )),
             Bound::Close => None,
             Bound::UplinkLost => self.end(lost("The connection stopped taking input.")),
         }
