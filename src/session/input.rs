@@ -11,6 +11,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
+use super::room::Room;
 use crate::{
     audio::{SAMPLE_BYTES, duration_ms},
     error::{Error, ErrorKind, Result},
@@ -73,8 +74,7 @@ struct State {
     muted: bool,
     /// Why nothing is taken any more.
     closed: Option<Error>,
-    /// Somebody waits until the queue holds no more than this.
-    wanted_mark: Option<usize>,
+    room: Room,
     refused_chunks: u64,
     refused_bytes: usize,
 }
@@ -190,9 +190,7 @@ impl InputQueue {
     /// Remembers that somebody waits for room for `bytes`. True: there is room already, tell them.
     pub(super) fn want_room(&self, bytes: usize) -> bool {
         let mut state = self.lock();
-        // A chunk larger than three quarters of the buffer does not fit at the low-water mark yet.
-        let mark = (self.capacity_bytes / 4).min(self.capacity_bytes.saturating_sub(bytes));
-        state.wanted_mark = Some(state.wanted_mark.map_or(mark, |other| other.min(mark)));
+        state.room.want(self.capacity_bytes, bytes);
         state.grant()
     }
 
@@ -248,13 +246,8 @@ impl State {
         self.closed.clone().map_or(Ok(()), Err)
     }
 
-    /// True once for each wish that has come true.
     fn grant(&mut self) -> bool {
-        let granted = self.wanted_mark.is_some_and(|mark| self.audio_bytes <= mark || self.closed.is_some());
-        if granted {
-            self.wanted_mark = None;
-        }
-        granted
+        self.room.grant(self.audio_bytes, self.closed.is_some())
     }
 
     fn pop(&mut self, max_bytes: usize) -> Option<Taken> {

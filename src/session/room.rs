@@ -11,6 +11,7 @@ impl Room {
     /// Remembers that `size` shall fit. Asked of a queue at most a quarter full, so that a sender who waits is not woken
     /// for each piece that leaves.
     pub(super) fn want(&mut self, capacity: usize, size: usize) {
+        // What is larger than three quarters of the queue does not fit yet when a quarter is held.
         let mark = (capacity / 4).min(capacity.saturating_sub(size));
         self.mark = Some(self.mark.map_or(mark, |other| other.min(mark)));
     }
