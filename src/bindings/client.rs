@@ -4,12 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use pyo3::prelude::*;
 
-use super::{
-    errors,
-    raw::RawStream,
-    runtime::OfProcess,
-    session::{self, Session},
-};
+use super::{errors, live, raw::RawStream, runtime::OfProcess, session::Session};
 use crate::{
     conversation::{Limits, Prices},
     error::{Error, ErrorKind},
@@ -45,7 +40,7 @@ impl Client {
     ) -> PyResult<Self> {
         let credentials = match credentials {
             Some((id, secret, token, expires_at)) => {
-                CredentialSource::Static(session::credentials(id, secret, token, expires_at))
+                CredentialSource::Static(live::credentials(id, secret, token, expires_at))
             }
             None if ask_credentials => CredentialSource::Ask,
             None => CredentialSource::DefaultChain,

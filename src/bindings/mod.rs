@@ -9,6 +9,7 @@ mod client;
 mod emulator;
 mod errors;
 mod event;
+mod live;
 mod raw;
 mod runtime;
 mod session;

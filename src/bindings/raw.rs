@@ -9,9 +9,8 @@ use pyo3::{
 
 use super::{
     errors,
+    live::{Live, Outcome, counters, credentials},
     runtime::{self, OfProcess},
-    session::{Outcome, credentials},
-    wake::Wake,
 };
 use crate::{
     session::{
@@ -22,30 +21,18 @@ use crate::{
 };
 
 #[pyclass(frozen, module = "novasonic._core")]
-pub(super) struct RawStream(OfProcess<Live>);
-
-struct Live {
-    // Dropped before the descriptor it notifies.
-    stream: raw::RawStream,
-    wake: Arc<Wake>,
-}
+pub(super) struct RawStream(OfProcess<Live<raw::RawStream>>);
 
 type Drained<'py> = (Bound<'py, PyList>, Vec<u64>, bool, bool);
 
 impl RawStream {
     pub(super) fn spawn(py: Python<'_>, transport: Arc<dyn Transport>, config: RawConfig) -> PyResult<Self> {
-        let runtime = runtime::handle(py)?;
-        let wake = Wake::new()?;
-        let notify = {
-            let wake = Arc::clone(&wake);
-            Arc::new(move || wake.notify())
-        };
-        let stream = raw::RawStream::spawn(&runtime, transport, config, notify);
-        Ok(Self(OfProcess::new("RawStream", Live { stream, wake })))
+        let live = Live::spawn(py, |runtime, notify| raw::RawStream::spawn(runtime, transport, config, notify))?;
+        Ok(Self(OfProcess::new("RawStream", live)))
     }
 
     fn live(&self, py: Python<'_>) -> PyResult<&raw::RawStream> {
-        Ok(&self.0.get(py)?.stream)
+        Ok(&self.0.get(py)?.handle)
     }
 }
 
@@ -74,7 +61,7 @@ impl RawStream {
 
     /// `(events, ids of requests for credentials, whether more events wait, whether the stream has ended)`.
     fn drain<'py>(&self, py: Python<'py>, max_events: usize) -> PyResult<Drained<'py>> {
-        let Live { stream, wake } = self.0.get(py)?;
+        let Live { handle: stream, wake } = self.0.get(py)?;
         wake.clear();
         // Before the events: at the end none is added any more.
         let over = stream.is_over();
@@ -139,28 +126,19 @@ impl RawStream {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        // Exhaustive on purpose: a new counter must reach Python.
-        let raw::RawStats {
-            queued_input_bytes,
-            queued_output_bytes,
-            sent_events,
-            sent_bytes,
-            received_events,
-            received_bytes,
-            refused_events,
-            dropped_events,
-            wakeups,
-        } = self.live(py)?.stats();
-        let stats = PyDict::new(py);
-        stats.set_item("queued_input_bytes", queued_input_bytes)?;
-        stats.set_item("queued_output_bytes", queued_output_bytes)?;
-        stats.set_item("sent_events", sent_events)?;
-        stats.set_item("sent_bytes", sent_bytes)?;
-        stats.set_item("received_events", received_events)?;
-        stats.set_item("received_bytes", received_bytes)?;
-        stats.set_item("refused_events", refused_events)?;
-        stats.set_item("dropped_events", dropped_events)?;
-        stats.set_item("wakeups", wakeups)?;
-        Ok(stats)
+        counters!(
+            py,
+            raw::RawStats {
+                queued_input_bytes,
+                queued_output_bytes,
+                sent_events,
+                sent_bytes,
+                received_events,
+                received_bytes,
+                refused_events,
+                dropped_events,
+                wakeups,
+            } = self.live(py)?.stats()
+        )
     }
 }

@@ -3,10 +3,7 @@
 //! Every method is synchronous, short and safe on any thread; only `opened` makes a future, once in a session's
 //! life. Locks behind these calls are never held by anybody who waits for the interpreter.
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use pyo3::{
     prelude::*,
@@ -15,24 +12,17 @@ use pyo3::{
 
 use super::{
     errors, event,
+    live::{Live, Outcome, counters, credentials},
     runtime::{self, OfProcess},
-    wake::Wake,
 };
 use crate::{
     conversation::TurnRecord,
-    error::Error,
     session::{self, Answer, Request, RequestKind, SessionConfig},
-    transport::{Credentials, Transport},
+    transport::Transport,
 };
 
 #[pyclass(frozen, module = "novasonic._core")]
-pub(super) struct Session(OfProcess<Live>);
-
-struct Live {
-    // Dropped before the descriptor it notifies.
-    session: session::Session,
-    wake: Arc<Wake>,
-}
+pub(super) struct Session(OfProcess<Live<session::Session>>);
 
 /// `(id, kind, payload)`.
 type RequestRow<'py> = (u64, &'static str, Bound<'py, PyAny>);
@@ -43,18 +33,12 @@ type TurnRow = (u32, bool, bool, bool, bool, String, String, String, event::Time
 
 impl Session {
     pub(super) fn spawn(py: Python<'_>, transport: Arc<dyn Transport>, config: SessionConfig) -> PyResult<Self> {
-        let runtime = runtime::handle(py)?;
-        let wake = Wake::new()?;
-        let notify = {
-            let wake = Arc::clone(&wake);
-            Arc::new(move || wake.notify())
-        };
-        let session = session::Session::spawn(&runtime, transport, config, notify);
-        Ok(Self(OfProcess::new("Session", Live { session, wake })))
+        let live = Live::spawn(py, |runtime, notify| session::Session::spawn(runtime, transport, config, notify))?;
+        Ok(Self(OfProcess::new("Session", live)))
     }
 
     fn live(&self, py: Python<'_>) -> PyResult<&session::Session> {
-        Ok(&self.0.get(py)?.session)
+        Ok(&self.0.get(py)?.handle)
     }
 }
 
@@ -78,7 +62,7 @@ impl Session {
 
     /// `(event tuples, request rows, whether more events wait, the last interrupted turn)`.
     fn drain<'py>(&self, py: Python<'py>, max_events: usize) -> PyResult<Drained<'py>> {
-        let Live { session, wake } = self.0.get(py)?;
+        let Live { handle: session, wake } = self.0.get(py)?;
         wake.clear();
         let (mut events, mut requests) = (Vec::new(), Vec::new());
         let more = session.drain(max_events, &mut events, &mut requests);
@@ -163,8 +147,8 @@ impl Session {
         session_token: Option<String>,
         expires_at: Option<f64>,
     ) -> PyResult<()> {
-        let credentials = credentials(access_key_id, secret_access_key, session_token, expires_at);
-        self.live(py)?.answer(request_id, Answer::Credentials(credentials));
+        let keys = credentials(access_key_id, secret_access_key, session_token, expires_at);
+        self.live(py)?.answer(request_id, Answer::Credentials(keys));
         Ok(())
     }
 
@@ -174,37 +158,24 @@ impl Session {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        // Exhaustive on purpose: a new counter must reach Python.
-        let session::Stats {
-            queued_input_ms,
-            queued_output_ms,
-            sent_audio_ms,
-            filled_silence_ms,
-            received_audio_ms,
-            refused_chunks,
-            refused_audio_ms,
-            purged_audio_ms,
-            events,
-            wakeups,
-            unknown_events,
-            tool_calls,
-            streams_opened,
-        } = self.live(py)?.stats();
-        let stats = PyDict::new(py);
-        stats.set_item("queued_input_ms", queued_input_ms)?;
-        stats.set_item("queued_output_ms", queued_output_ms)?;
-        stats.set_item("sent_audio_ms", sent_audio_ms)?;
-        stats.set_item("filled_silence_ms", filled_silence_ms)?;
-        stats.set_item("received_audio_ms", received_audio_ms)?;
-        stats.set_item("refused_chunks", refused_chunks)?;
-        stats.set_item("refused_audio_ms", refused_audio_ms)?;
-        stats.set_item("purged_audio_ms", purged_audio_ms)?;
-        stats.set_item("events", events)?;
-        stats.set_item("wakeups", wakeups)?;
-        stats.set_item("unknown_events", unknown_events)?;
-        stats.set_item("tool_calls", tool_calls)?;
-        stats.set_item("streams_opened", streams_opened)?;
-        Ok(stats)
+        counters!(
+            py,
+            session::Stats {
+                queued_input_ms,
+                queued_output_ms,
+                sent_audio_ms,
+                filled_silence_ms,
+                received_audio_ms,
+                refused_chunks,
+                refused_audio_ms,
+                purged_audio_ms,
+                events,
+                wakeups,
+                unknown_events,
+                tool_calls,
+                streams_opened,
+            } = self.live(py)?.stats()
+        )
     }
 }
 
@@ -231,33 +202,4 @@ fn turn_row(turn: &TurnRecord) -> TurnRow {
         turn.heard_text(),
         event::timings(turn.timings),
     )
-}
-
-/// `expires_at` in seconds since the epoch; a time that no clock can show is left out.
-pub(super) fn credentials(
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-    expires_at: Option<f64>,
-) -> Credentials {
-    let expires_at = expires_at
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
-    Credentials { access_key_id, secret_access_key, session_token, expires_at }
-}
-
-/// None, or the exception instance; built on the thread that hands it over, which is attached anyway.
-pub(super) struct Outcome(pub(super) Result<(), Error>);
-
-impl<'py> IntoPyObject<'py> for Outcome {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        match self.0 {
-            Ok(()) => Ok(py.None().into_bound(py)),
-            Err(error) => errors::instance(py, &error),
-        }
-    }
 }
