@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import warnings
 from asyncio import _get_running_loop
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from novasonic._credentials import CredentialsProvider
 
-__all__ = ["MAX_BATCH", "Attachment", "Core"]
+__all__ = ["MAX_BATCH", "Attachment", "Core", "abandon_loudly"]
 
 # One callback of the loop takes at most this many events, some 2 us each.
 MAX_BATCH = 256
@@ -186,3 +187,11 @@ class Attachment(Generic[CoreT]):
         except RuntimeError:  # the loop is closed, and with it the selector that watched
             self.core = None
         return True
+
+
+def abandon_loudly(owner: object, abandon: Callable[[], bool], cure: str) -> None:
+    """For the finalizer of what holds a bridge: let go, and warn where there was anything to let go of."""
+    # Before: the loop, on another thread, may obey at once.
+    shown = repr(owner)
+    if abandon():
+        warnings.warn(f"unclosed {shown}: use {cure}", ResourceWarning, stacklevel=3, source=owner)

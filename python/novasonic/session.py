@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from typing import TYPE_CHECKING
 
-from novasonic import _feed
+from novasonic._attachment import abandon_loudly
 from novasonic._bridge import second_reader
+from novasonic._feeding import Feeding
 from novasonic._numbers import is_number
 from novasonic._reading import ReaderSlot
 from novasonic.audio import pcm_bytes
 from novasonic.events import TokenCounts
-from novasonic.exceptions import AudioFormatError, ConcurrencyError, ConfigError, NovaSonicError, TurnTimeout
+from novasonic.exceptions import ConfigError, TurnTimeout
 from novasonic.stats import Cost, Stats
 from novasonic.transcript import view
 from novasonic.turns import collect
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from novasonic._feed import AudioSource
     from novasonic.audio import PcmLike
     from novasonic.events import Event
+    from novasonic.exceptions import NovaSonicError
     from novasonic.prices import Prices
     from novasonic.transcript import TranscriptView
     from novasonic.turns import Turn
@@ -40,14 +41,13 @@ class Session:
     raises what ended the session, or SessionClosedError.
     """
 
-    __slots__ = ("__weakref__", "_bridge", "_close_timeout", "_feeding", "_input_rate", "_prices", "_readers")
+    __slots__ = ("__weakref__", "_bridge", "_close_timeout", "_feeding", "_prices", "_readers")
 
     def __init__(self, bridge: Bridge, *, input_rate: int, close_timeout: float, prices: Prices) -> None:
         self._bridge = bridge
-        self._input_rate = input_rate
         self._close_timeout = close_timeout
         self._prices = prices
-        self._feeding: asyncio.Task[None] | None = None
+        self._feeding = Feeding(bridge, rate=input_rate)
         self._readers: ReaderSlot[Event] = ReaderSlot()
 
     def __repr__(self) -> str:
@@ -56,17 +56,8 @@ class Session:
     def __del__(self) -> None:
         # Absent where __init__ never ran.
         bridge: Bridge | None = getattr(self, "_bridge", None)
-        if bridge is None:
-            return
-        # Before: the loop, on another thread, may obey at once.
-        shown = repr(self)
-        if bridge.abandon():
-            warnings.warn(
-                f"unclosed {shown}: use `async with client.connect(...)` or `await session.aclose()`",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
+        if bridge is not None:
+            abandon_loudly(self, bridge.abandon, "`async with client.connect(...)` or `await session.aclose()`")
 
     @property
     def id(self) -> str:
@@ -270,18 +261,7 @@ class Session:
         Raises:
             ConcurrencyError: ``code="second_feed"``: another feed is still running.
         """
-        bridge = self._bridge
-        bridge.core()
-        if self._feeding is not None and not self._feeding.done():
-            raise ConcurrencyError(
-                "This session is being fed already.",
-                code="second_feed",
-                cure="Await or cancel the task of the first feed(); two sources cannot share one microphone.",
-            )
-        work = _run_feed(bridge, source, rate=self._input_rate, realtime=realtime)
-        self._feeding = bridge.held.own(work, f"novasonic-feed-{self.id}")
-        self._feeding.add_done_callback(_retrieve)
-        return self._feeding
+        return self._feeding.start(source, realtime=realtime)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Return the session's one iterator; leave the loop over it before you begin another.
@@ -325,37 +305,3 @@ def _spoken_text(method: str, text: object) -> str:
     if not text.strip():
         raise ConfigError("The text is empty.", code="empty_text", cure="Send at least one word.")
     return text
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    # The reader is told; asyncio need not complain about a task that nobody awaited.
-    if not task.cancelled():
-        task.exception()
-
-
-async def _run_feed(bridge: Bridge, source: AudioSource, *, rate: int, realtime: bool) -> None:
-    # Not a method: the task must not keep an abandoned session alive.
-    session_failed = False
-
-    async def send(pcm: bytes) -> None:
-        nonlocal session_failed
-        try:
-            await bridge.send_audio(pcm)
-        except AudioFormatError:
-            raise
-        except NovaSonicError:
-            session_failed = True
-            raise
-
-    try:
-        await _feed.feed(source, rate=rate, realtime=realtime, send=send)
-    except asyncio.CancelledError:
-        if bridge.is_over:
-            # Whoever awaits the task was not cancelled and must not see CancelledError.
-            raise bridge.closed_error() from None
-        raise
-    except Exception as error:
-        # What ended the session reaches its reader as SessionEnded, in its place among the events.
-        if not session_failed and not bridge.is_over:
-            bridge.fail_reader(error)
-        raise

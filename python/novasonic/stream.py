@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from novasonic._attachment import abandon_loudly
 from novasonic._opening import Opening
 from novasonic._reading import ReaderSlot
 from novasonic._stream import StreamBridge, second_reader
@@ -106,17 +106,8 @@ class RawStream:
     def __del__(self) -> None:
         # Absent where __init__ never ran.
         bridge: StreamBridge | None = getattr(self, "_bridge", None)
-        if bridge is None:
-            return
-        # Before: the loop, on another thread, may obey at once.
-        shown = repr(self)
-        if bridge.abandon():
-            warnings.warn(
-                f"unclosed {shown}: use `async with client.open_stream(...)` or `await stream.aclose()`",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
+        if bridge is not None:
+            abandon_loudly(self, bridge.abandon, "`async with client.open_stream(...)` or `await stream.aclose()`")
 
     @property
     def id(self) -> str:
