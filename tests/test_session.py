@@ -214,9 +214,7 @@ async def test_stats_count_both_ways(emulator, session):
 
 async def test_a_full_buffer_refuses_one_and_makes_the_other_wait(eventually):
     async with Emulator(brain="parrot", faults=[Fault.stall(after_events=30)]) as emulator:
-        connecting = emulator.client().connect(
-            buffers=Buffers(input=0.5), timeouts=Timeouts(close=0.3), realtime=False
-        )
+        connecting = emulator.client().connect(buffers=Buffers(input=0.5), timeouts=Timeouts(close=0.3), realtime=False)
         async with connecting as session:
             # The connection's windows fill first, then the buffer.
             with pytest.raises(TimeoutError):

@@ -10,17 +10,17 @@ the user holds, so that one can be collected.
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
 from novasonic._attachment import MAX_BATCH, Attachment
+from novasonic._inbox import Inbox
 from novasonic._reading import second_reader_error
 from novasonic._rows import event_from_row
 from novasonic._serving import Server
 from novasonic._waiting import SendLine, TurnWaiters
 from novasonic.audio import SAMPLE_BYTES
-from novasonic.events import AudioOutput, SessionEnded, TurnEnded, Usage
+from novasonic.events import SessionEnded, TurnEnded, Usage
 from novasonic.exceptions import SessionClosedError
 
 if TYPE_CHECKING:
@@ -52,14 +52,10 @@ class Bridge:
         self._input_rate = input_rate
         self._refused_chunks = 0
         self._refused_bytes = 0
-        self._purged_audio_ms = 0
         self._final_stats: dict[str, int] = {}
         self._final_turns: list[TurnRow] = []
-        self._queue: deque[Event | Exception] = deque()
+        self._inbox = Inbox()
         self._more_in_core = False
-        self._interrupted_turn = 0
-        self._latest_turn = 0
-        self._hushed_turn = 0
         self._closing = False
         self._reader: asyncio.Future[None] | None = None
         self._senders = SendLine(self._take)
@@ -98,8 +94,8 @@ class Bridge:
     def stats(self) -> dict[str, int]:
         """Return the core's counters, with what waits and was purged on this side added."""
         counters = dict(self.held.core.stats() if self.held.core is not None else self._final_stats)
-        counters["queued_output_ms"] += sum(_audio_ms(item) for item in self._queue)
-        counters["purged_audio_ms"] += self._purged_audio_ms
+        counters["queued_output_ms"] += self._inbox.audio_ms
+        counters["purged_audio_ms"] += self._inbox.purged_audio_ms
         counters["refused_chunks"] += self._refused_chunks
         counters["refused_audio_ms"] += self._refused_bytes * 1000 // (SAMPLE_BYTES * self._input_rate)
         return counters
@@ -127,7 +123,7 @@ class Bridge:
         self.held.check_owner()
         if self._reader is not None:
             raise second_reader()
-        while not self._queue:
+        while not self._inbox:
             if self.ended is not None:
                 if self.ended.error is not None:
                     raise self.ended.error
@@ -141,12 +137,13 @@ class Bridge:
                 await self._reader
             finally:
                 self._reader = None
-        item = self._queue.popleft()
-        if isinstance(item, Exception):
-            raise item
-        if isinstance(item, TurnEnded) and item.turn is not None:
-            self._turns.over(item.turn)
-        return item
+        event = self._inbox.get()
+        self._tell_turn_ended(event)
+        return event
+
+    def _tell_turn_ended(self, event: object) -> None:
+        if isinstance(event, TurnEnded) and event.turn is not None:
+            self._turns.over(event.turn)
 
     async def turn_ended(self, turn: int) -> None:
         """Wait until the reader has taken ``TurnEnded(turn)``.
@@ -197,8 +194,7 @@ class Bridge:
         """Stop the running turn, and drop its audio: what waits here and what is on its way."""
         self.core().interrupt()
         # The core obeys in a task of its own; what it had queued by then belongs to a turn that was begun here.
-        self._hushed_turn = self._latest_turn
-        self._purge(None)
+        self._inbox.hush()
 
     # What the loop calls.
 
@@ -207,54 +203,38 @@ class Bridge:
         if core is None:
             return
         # A batch at most waits here for the reader; the rest stays in the core, which bounds it.
-        room = MAX_BATCH if self._closing else max(0, MAX_BATCH - len(self._queue))
+        room = MAX_BATCH if self._closing else max(0, MAX_BATCH - len(self._inbox))
         rows, requests, self._more_in_core, interrupted = core.drain(room)
         for row in rows:
             self._receive(event_from_row(row, self.server.toolbox.needs_approval))
         # The event itself may still wait in the core behind a full queue here; its effect does not.
-        if interrupted is not None and interrupted > self._interrupted_turn:
-            self._interrupted_turn = interrupted
-            self._purge(interrupted)
+        if interrupted is not None:
+            self._inbox.interrupted(interrupted)
         self.server.serve(requests)
         self._senders.admit()
         self._wake_reader()
         # A batch that an interruption emptied wakes nobody, and for what waits behind it no notification comes.
-        starved = self._reader is not None and not self._reader.done() and not self._queue
+        starved = self._reader is not None and not self._reader.done() and not self._inbox
         if self._more_in_core and (self._closing or starved):
             self.held.loop.call_soon(self._pump)
 
     def _receive(self, event: Event) -> None:
-        if event.turn is not None:
-            self._latest_turn = max(self._latest_turn, event.turn)
-            if isinstance(event, AudioOutput) and event.turn <= self._hushed_turn:
-                self._purged_audio_ms += _audio_ms(event)
-                return
         if isinstance(event, Usage):
             self.usage = event
-        self._queue.append(event)
+        self._inbox.put(event)
         if isinstance(event, SessionEnded):
             self._finish(event)
 
     def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done() and (self._queue or self.ended is not None):
+        if self._reader is not None and not self._reader.done() and (self._inbox or self.ended is not None):
             self._reader.set_result(None)
-
-    def _purge(self, turn: int | None) -> None:
-        """Drop audio of `turn` (None: of any) that the reader has not taken yet."""
-        kept: deque[Event | Exception] = deque()
-        for item in self._queue:
-            if isinstance(item, AudioOutput) and turn in (None, item.turn):
-                self._purged_audio_ms += _audio_ms(item)
-            else:
-                kept.append(item)
-        self._queue = kept
 
     # The end.
 
     def fail_reader(self, error: Exception) -> None:
         """Let the reader raise `error` after what it has yet to read."""
         self._pump()
-        self._queue.append(error)
+        self._inbox.put(error)
         self._wake_reader()
 
     async def close(self, timeout_seconds: float) -> None:
@@ -286,9 +266,8 @@ class Bridge:
 
     def _finish(self, event: SessionEnded) -> None:
         self.ended = event
-        for item in self._queue:
-            if isinstance(item, TurnEnded) and item.turn is not None:
-                self._turns.over(item.turn)
+        for item in self._inbox.unread:
+            self._tell_turn_ended(item)
         self._release()
 
     def _release(self) -> None:
@@ -303,7 +282,3 @@ class Bridge:
         self._senders.admit()
         self._turns.fail(self.closed_error())
         self.server.prompts.fail(self.closed_error())
-
-
-def _audio_ms(item: Event | Exception) -> int:
-    return round(item.seconds * 1000) if isinstance(item, AudioOutput) else 0
