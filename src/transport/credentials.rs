@@ -9,7 +9,6 @@ use aws_credential_types::{
 };
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::region::Region;
 
 use super::{AskCredentials, Credentials, endpoint};
@@ -135,8 +134,20 @@ fn from_chain(error: &CredentialsError) -> Error {
         other => Error::new(
             ErrorKind::Credentials,
             "credentials_failed",
-            format!("AWS credentials could not be loaded: {}.", DisplayErrorContext(other)),
+            format!("AWS credentials could not be loaded: {}.", causes(other)),
         ),
     }
     .with_cure(CURE)
+}
+
+/// What each error of the chain says, outermost first. The SDK's own display adds its debug form, headers and all.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    words
 }
