@@ -14,6 +14,7 @@ const STATE_WORDS = {
   failed: "Press to try again",
 };
 const HOLD_WORDS = "Hold the button or the space bar to talk";
+const SAMPLE_WORDS = "The sample voice is asking for you";
 const TAKES_SPACE = "input, textarea, select, button, a, [contenteditable]";
 const UNHEARD_WORDS = { ...STATE_WORDS, listening: "Ready. Type, or press to talk.", speaking: "Speaking" };
 
@@ -24,6 +25,7 @@ function talk(page) {
   const conversation = new Conversation({ socket, captureWorklet, playbackWorklet });
   const transcript = new Transcript(part("transcript"));
   const wave = new Wave(part("wave"), part("talk"), conversation);
+  let sampling = false;
 
   const notice = (words) => {
     part("notice").textContent = words;
@@ -31,6 +33,9 @@ function talk(page) {
   };
   const words = (open) => {
     const { state, listens, pushToTalk, pressed } = conversation;
+    if (sampling && state === "listening") {
+      return SAMPLE_WORDS;
+    }
     if (open && listens && pushToTalk && !pressed && state === "listening") {
       return HOLD_WORDS;
     }
@@ -138,17 +143,20 @@ function talk(page) {
     button.addEventListener("click", () => type(button.dataset.phrase));
   }
 
+  const showSampling = (on) => {
+    sampling = on;
+    part("sample").disabled = on;
+    show();
+  };
   part("sample").addEventListener("click", () => {
-    part("sample").disabled = true;
+    showSampling(true);
     void attempt(async () => {
       const response = await fetch(sample);
       if (!response.ok) {
         throw new Error("The sample voice could not be loaded.");
       }
       await conversation.speak(await response.arrayBuffer());
-    }).finally(() => {
-      part("sample").disabled = false;
-    });
+    }).finally(() => showSampling(false));
   });
 
   window.addEventListener("pagehide", () => conversation.stop());
