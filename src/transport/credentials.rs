@@ -142,12 +142,28 @@ fn from_chain(error: &CredentialsError) -> Error {
 
 /// What each error of the chain says, outermost first. The SDK's own display adds its debug form, headers and all.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
+    let mut words = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
+        let said = cause.to_string();
+        if words.last() != Some(&said) {
+            words.push(said);
+        }
         next = cause.source();
     }
-    words
+    words.join(": ").trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_chain_is_told_in_words_alone() {
+        let process = CredentialsError::provider_error("external process exited with 1.");
+        let told = from_chain(&CredentialsError::provider_error(process)).to_string();
+        let expected = "AWS credentials could not be loaded: an error occurred while loading credentials: \
+                        external process exited with 1. Give ";
+        assert!(told.contains(expected), "{told}");
+    }
 }
