@@ -396,6 +396,17 @@ async def test_causes_are_logged_by_class(logged):
     assert "after builtins.KeyError" in message
 
 
+async def test_a_tool_error_that_cannot_be_told_is_answered_all_the_same():
+    class MuteError(ToolError):
+        def __str__(self):
+            raise KeyError(SECRET)
+
+    async def fail():
+        raise MuteError
+
+    assert "The tool failed." in await refusal(box(fail), "fail")
+
+
 async def test_a_failing_converter_is_a_failure_of_the_tool(logged):
     pydantic = pytest.importorskip("pydantic")
 

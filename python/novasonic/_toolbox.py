@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,8 @@ class Toolbox:
         if isinstance(error, ToolError):
             # Said on purpose, as a result is; no defect.
             log.info("Tool %s, call %s: answered with a ToolError.", name, shown_id(call_id))
-            return str(error) or "The tool failed."
+            with suppress(Exception):  # its own __str__ is user code like any other
+                return str(error) or "The tool failed."
         log.error("Tool %s, call %s failed: %s", name, shown_id(call_id), report(error))
         return "The tool failed. Say that it did not work, and do not make up a result."
 
