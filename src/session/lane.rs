@@ -16,6 +16,9 @@ use crate::{
     transport::{AskCredentials, BoxFuture, Credentials},
 };
 
+/// A host starts a task for each request in one turn of its loop; a model may call ten thousand tools at once.
+const MAX_DRAIN: usize = 256;
+
 pub(super) struct Lane {
     signal: Arc<Signal>,
     state: Mutex<State>,
@@ -71,8 +74,17 @@ impl Lane {
         self.signal.raise();
     }
 
+    /// Moves at most [`MAX_DRAIN`] requests out; if more wait, the host is told once more.
     pub(super) fn drain(&self, out: &mut Vec<Request>) {
-        out.extend(self.lock().queued.drain(..));
+        let more = {
+            let mut state = self.lock();
+            let count = state.queued.len().min(MAX_DRAIN);
+            out.extend(state.queued.drain(..count));
+            !state.queued.is_empty()
+        };
+        if more {
+            self.signal.raise();
+        }
     }
 
     /// An id that does not wait (any more) is ignored.

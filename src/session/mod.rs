@@ -239,7 +239,7 @@ impl Session {
         self.shared().life.error()
     }
 
-    /// Moves at most `max` events and all requests out. Returns true if more events wait; no notification comes for
+    /// Moves at most `max` events out, and requests, for which it notifies again if there are many. Returns true if more events wait; no notification comes for
     /// those, so the host calls again by itself.
     pub fn drain(&self, max: usize, events: &mut Vec<Event>, requests: &mut Vec<Request>) -> bool {
         self.shared().lane.drain(requests);

@@ -219,7 +219,7 @@ impl RawStream {
         self.shared().life.error()
     }
 
-    /// Moves all requests out, and events: at most `max`, and no more than 256 KiB unless the first alone is larger.
+    /// Moves requests out, and events: at most `max`, and no more than 256 KiB unless the first alone is larger.
     /// Returns true if more events wait; no notification comes for those, so the host calls again by itself.
     pub fn drain(&self, max: usize, events: &mut Vec<Bytes>, requests: &mut Vec<Request>) -> bool {
         self.shared().lane.drain(requests);

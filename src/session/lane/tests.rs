@@ -77,3 +77,20 @@ async fn the_end_fails_whoever_waits_or_comes_later() {
     assert_eq!(LaneCredentials(lane.clone()).ask().await.err().unwrap().kind, ErrorKind::Credentials);
     assert_eq!((requested(&lane).len(), rings.load(Ordering::SeqCst)), (0, 1));
 }
+
+#[test]
+fn a_flood_of_requests_is_given_out_in_portions_and_told_of_each_time() {
+    let (lane, rings) = lane();
+    for token in 0..600 {
+        lane.tell(RequestKind::Prompted { token, turn: 1 });
+    }
+    let told = rings.load(Ordering::SeqCst);
+    let portions: Vec<_> = (0..3)
+        .map(|_| {
+            let mut requests = Vec::new();
+            lane.drain(&mut requests);
+            (requests.len(), rings.load(Ordering::SeqCst) - told)
+        })
+        .collect();
+    assert_eq!(portions, [(256, 1), (512 - 256, 2), (88, 2)]);
+}
