@@ -189,7 +189,7 @@ impl Actor {
                 self.opened = true;
                 self.shared.stream_opened();
             }
-            Moved::Received(json) => return self.on_received(&json).err().map(End::from),
+            Moved::Received(json) => return self.on_received(&json).err().map(|error| self.end_or_closed(error)),
             // During the opening its own bound holds, and while closing the close's.
             Moved::UplinkLost if !self.alarm.is_set() => {
                 self.bound(Bound::UplinkLost, self.timeouts.close);

@@ -178,6 +178,21 @@ async fn a_close_that_the_peer_answers_rudely_is_still_a_close() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_can_read_is_an_error_but_not_of_a_close() {
+    for closing in [false, true] {
+        let (mut host, peer) = live(config()).await;
+        if closing {
+            host.session.close();
+            settle().await;
+        }
+        peer.send_bytes("no event".into()).await;
+        let (reason, error) = host.ended().await;
+        assert_eq!(reason, if closing { EndReason::Closed } else { EndReason::Error });
+        assert_eq!(error.map(|error| error.code), (!closing).then(|| "bad_event".to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_that_comes_with_a_close_is_a_close() {
     // Neither is seen before the loop's next turn, and which it looks at first is a coin's toss.
     for round in 0..32 {
