@@ -32,7 +32,7 @@ def novasonic(*arguments, env=None, timeout=60):
 
 @pytest.fixture
 def start():
-    """Starts a command and kills it at last, should the test have failed before it ended."""
+    """Starts a command and stops it at last, so that its files go too, where the test did not."""
     running = []
 
     def start(*arguments):
@@ -42,8 +42,12 @@ def start():
 
     yield start
     for process in running:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def environment(told):

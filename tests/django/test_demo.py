@@ -84,10 +84,12 @@ async def test_it_talks_and_leaves_nothing_behind(how, site_options):
 
 
 @pytest.mark.slow
-def test_a_taken_port_moves_on_and_a_remote_terminal_is_told_what_helps():
+def test_a_taken_port_moves_on_and_a_remote_terminal_is_told_what_helps(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with demo("--port", str(port), SSH_CONNECTION="198.51.100.7 50000 203.0.113.9 22") as (site, lines):
+        remote = {"SSH_CONNECTION": "198.51.100.7 50000 203.0.113.9 22"}
+        # Killed below, it leaves its state behind.
+        with demo("--port", str(port), TMPDIR=str(tmp_path), **remote) as (site, lines):
             assert f"Port {port} is taken.\n" in lines
             assert site.port > port
             rest = [site.process.stdout.readline() for _ in range(4)]
