@@ -165,9 +165,11 @@ impl Conversation {
     }
 
     /// The caller interrupts: later audio of the running turn is swallowed, and of an earlier one that the user typed
-    /// over. One `Interrupted(client)` for each; nothing if no turn runs.
+    /// over; a reply that was delivered faster than it is played is cut where it is being heard. One
+    /// `Interrupted(client)` for each; nothing where nothing runs and nothing is heard.
     pub fn interrupt(&mut self, at: Duration, out: &mut Vec<Event>) {
-        for number in self.turns.audible(|number| self.blocks.audio_open(number)) {
+        let heard = self.turns.last_replied().filter(|_| self.playback.is_running(at));
+        for number in self.turns.audible(|number| self.blocks.audio_open(number) || heard == Some(number)) {
             self.cut(number, InterruptSource::Client, &mut Emit { at, raw_type: OURS, out });
         }
     }

@@ -245,3 +245,20 @@ fn the_client_interrupts_before_the_reply() {
         "said 2.0 La.",
     ]);
 }
+
+#[test]
+fn a_caller_may_cut_what_was_delivered_and_is_still_being_heard() {
+    // 80 ms of audio, delivered at once.
+    Tape::new()
+        .hears(exchange(1, "Hello?", "Hello."))
+        .says(&["start 1", "user 1.0 Hello?", "plan 1.0 Hello.", "audio 1", "end 1", "said 1.0 Hello."])
+        .interrupts()
+        .interrupts()
+        .says(&["cut 1 by client"]);
+    Tape::new()
+        .hears(exchange(1, "Hello?", "Hello."))
+        .waits(100)
+        .says(&["start 1", "user 1.0 Hello?", "plan 1.0 Hello.", "audio 1", "end 1", "said 1.0 Hello."])
+        .interrupts()
+        .says(&[]);
+}
