@@ -230,8 +230,8 @@ class Session:
     async def interrupt(self) -> None:
         """Drop queued and later audio of the running turn.
 
-        The service has no cancel: it finishes the turn unheard. ``Interrupted("client")`` follows if a turn ran, or if its
-        answer, which comes faster than it is played, could still be heard.
+        The service has no cancel: it finishes the turn unheard. ``Interrupted("client")`` follows if a turn ran, or if
+        its answer, which comes faster than it is played, could still be heard.
         """
         self._bridge.interrupt()
 
