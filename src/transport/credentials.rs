@@ -58,7 +58,7 @@ fn to_aws(credentials: &Credentials) -> AwsCredentials {
 }
 
 /// Asks for keys. Whatever the asked one raises is the stream's error.
-pub(super) async fn ask(asked: &dyn AskCredentials) -> Result<SharedCredentialsProvider> {
+pub(super) async fn ask(asked: &dyn AskCredentials) -> Result<Credentials> {
     let credentials = asked.ask().await?;
     if credentials.access_key_id.is_empty() || credentials.secret_access_key.is_empty() {
         return Err(Error::new(
@@ -67,7 +67,7 @@ pub(super) async fn ask(asked: &dyn AskCredentials) -> Result<SharedCredentialsP
             "The credentials callable returned an empty access key id or secret.",
         ));
     }
-    Ok(fixed(&credentials))
+    Ok(credentials)
 }
 
 /// Environment, profile (static keys, SSO, `credential_process`, assumed roles), web identity, container, instance.

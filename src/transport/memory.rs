@@ -4,7 +4,7 @@
 //! come, whether the uplink is read, what comes down and how the stream ends. Its channels are small and bounded, so
 //! a peer that stops reading blocks the session as a closed HTTP/2 window does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -45,6 +45,8 @@ pub struct MemoryPeer {
     pub model_id: String,
     /// What the session offers to a transport that must ask for credentials.
     pub ask: Option<Arc<dyn AskCredentials>>,
+    /// What the session will hear as the end of its keys. Set it before headers.
+    pub credentials_expire_at: Option<SystemTime>,
     uplink: mpsc::Receiver<Bytes>,
     downlink: Option<mpsc::Sender<Result<Bytes>>>,
     headers: Option<Headers>,
@@ -72,6 +74,7 @@ pub enum PeerInput {
 pub struct MemoryDownlink {
     events: mpsc::Receiver<Result<Bytes>>,
     request_id: Option<String>,
+    credentials_expire_at: Option<SystemTime>,
     failed: bool,
 }
 
@@ -89,6 +92,7 @@ impl Transport for MemoryTransport {
         let accepted = self.peers.try_send(MemoryPeer {
             model_id: request.model_id,
             ask: request.ask,
+            credentials_expire_at: None,
             uplink: uplink_end,
             downlink: Some(downlink),
             headers: Some(Headers { reply, events }),
@@ -139,9 +143,10 @@ impl MemoryPeer {
 
     /// Lets response headers out.
     pub fn send_headers(&mut self) {
+        let credentials_expire_at = self.credentials_expire_at;
         self.reply(|events| {
             let request_id = Some("memory-request".to_owned());
-            Ok(Downlink::Memory(MemoryDownlink { events, request_id, failed: false }))
+            Ok(Downlink::Memory(MemoryDownlink { events, request_id, credentials_expire_at, failed: false }))
         });
     }
 
@@ -206,6 +211,10 @@ impl MemoryDownlink {
 
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+
+    pub fn credentials_expire_at(&self) -> Option<SystemTime> {
+        self.credentials_expire_at
     }
 }
 

@@ -13,7 +13,12 @@ pub mod pool;
 pub mod sdk;
 mod tls;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -28,7 +33,7 @@ pub struct Credentials {
     pub access_key_id: String,
     pub secret_access_key: String,
     pub session_token: Option<String>,
-    pub expires_at: Option<std::time::SystemTime>,
+    pub expires_at: Option<SystemTime>,
 }
 
 /// Asks whoever opened the stream for credentials (Python's callable, through the request lane).
@@ -75,6 +80,15 @@ impl Downlink {
         match self {
             Self::Sdk(downlink) => downlink.request_id(),
             Self::Memory(downlink) => downlink.request_id(),
+        }
+    }
+
+    /// When the keys end that every event of this stream is signed with; None where nobody said so. No newer keys reach
+    /// a stream that is open.
+    pub fn credentials_expire_at(&self) -> Option<SystemTime> {
+        match self {
+            Self::Sdk(downlink) => downlink.credentials_expire_at(),
+            Self::Memory(downlink) => downlink.credentials_expire_at(),
         }
     }
 }

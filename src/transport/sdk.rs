@@ -1,6 +1,10 @@
 //! The real transport: the official AWS SDK's bidirectional call over our own HTTP/2 connections.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_bedrockruntime::{
     Client, Config,
@@ -103,22 +107,23 @@ impl Inner {
             .model_id(request.model_id)
             .body(EventStreamSender::from(ReceiverStream::new(events).map(|event| Ok(chunk(event)))))
             .customize();
-        let (call, waits_for) = match (&self.config.credentials, request.ask) {
+        let (call, credentials_expire_at, waits_for) = match (&self.config.credentials, request.ask) {
             (CredentialSource::Ask, Some(asked)) => {
                 let keys = bound.on("the credentials callable", credentials::ask(asked.as_ref())).await?;
-                (call.config_override(Config::builder().credentials_provider(keys)), "response headers")
+                let (keys, end) = (credentials::fixed(&keys), keys.expires_at);
+                (call.config_override(Config::builder().credentials_provider(keys)), end, "response headers")
             }
             (CredentialSource::Ask, None) => {
                 return Err(errors::internal("The client asks for credentials, but nobody can be asked."));
             }
-            (CredentialSource::Static(_), _) => (call, "response headers"),
-            (CredentialSource::DefaultChain, _) => (call, "credentials or response headers"),
+            (CredentialSource::Static(keys), _) => (call, keys.expires_at, "response headers"),
+            (CredentialSource::DefaultChain, _) => (call, None, "credentials or response headers"),
         };
         let sent = async { call.send().await.map_err(|error| errors::from_open(&error)) };
         let output = bound.on(waits_for, sent).await?;
         let request_id = output.request_id().map(str::to_owned);
         tracing::debug!(request_id, "stream open");
-        Ok(SdkDownlink { events: Some(output.body), request_id })
+        Ok(SdkDownlink { events: Some(output.body), request_id, credentials_expire_at })
     }
 
     /// Reads configuration, roots and profile, once.
@@ -179,6 +184,7 @@ pub struct SdkDownlink {
     /// None once the stream has ended: the SDK repeats some errors for ever.
     events: Option<EventReceiver<Output, StreamError>>,
     request_id: Option<String>,
+    credentials_expire_at: Option<SystemTime>,
 }
 
 impl SdkDownlink {
@@ -209,5 +215,9 @@ impl SdkDownlink {
 
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+
+    pub fn credentials_expire_at(&self) -> Option<SystemTime> {
+        self.credentials_expire_at
     }
 }

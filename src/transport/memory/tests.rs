@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -70,4 +70,14 @@ async fn a_refusal_and_a_vanished_peer_fail_the_headers() {
     let (opening, peer) = open().await;
     drop(peer);
     assert_eq!(opening.headers.await.err().unwrap().kind, ErrorKind::StreamLost);
+}
+
+#[tokio::test]
+async fn a_peer_says_when_the_keys_of_its_stream_end() {
+    let end = SystemTime::now() + Duration::from_mins(9);
+    let (opening, mut peer) = open().await;
+    peer.credentials_expire_at = Some(end);
+    peer.send_headers();
+    let downlink = opening.headers.await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(downlink.credentials_expire_at(), Some(end));
 }
