@@ -18,7 +18,7 @@ ARROWS: dict[str, set[str]] = {
     "audio": set(),
     "error": set(),
     "protocol": {"error"},
-    "conversation": {"protocol", "error"},
+    "conversation": {"protocol", "audio", "error"},
     "transport": {"protocol", "error"},
     "session": {"conversation", "transport", "protocol", "audio", "error"},
     "emulator": {"audio"},

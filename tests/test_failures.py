@@ -151,7 +151,7 @@ class TestOpening:
     ids=lambda value: getattr(value, "kind", None),
 )
 async def test_a_stream_that_breaks_is_an_error_never_an_end(fault, cls):
-    async with Emulator(faults=[fault]) as emulator, emulator.client().connect() as session:
+    async with Emulator(faults=[fault]) as emulator, emulator.client().connect(continuation=None) as session:
         task = session.feed(bytes(320_000))
         seen = []
         async with asyncio.timeout(20):

@@ -81,8 +81,12 @@ def test_every_public_name_exists_and_is_documented():
                     assert member.__doc__, f"{name}.{method}"
 
 
-def test_names_that_are_not_there_yet_are_not_there_at_all():
-    assert not {"Continuation", "Renewing", "Renewed"} & set(dir(novasonic))
+def test_continuation_is_in_the_order_of_rust_and_defaults_to_the_same():
+    source = (ROOT / "src/conversation/continuation.rs").read_text()
+    fields = source.partition("pub struct Continuation {")[2].partition("\n}")[0]
+    assert re.findall(r"pub (\w+):", fields) == [field.name for field in dataclasses.fields(novasonic.Continuation)]
+    sent = re.search(r"let \((.+)\) = row;", (ROOT / "src/bindings/client.rs").read_text())[1].split(", ")
+    assert sent == [field.name for field in dataclasses.fields(novasonic.Continuation)]
 
 
 def test_the_version_is_the_crates():

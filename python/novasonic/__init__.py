@@ -14,11 +14,22 @@
 from novasonic._core import __version__
 from novasonic.catalog import Model, Voice, models, voices
 from novasonic.client import Connecting, NovaSonic
-from novasonic.config import NOVA_2_5_SONIC, NOVA_2_SONIC, Buffers, Credentials, Limits, Message, Timeouts
+from novasonic.config import (
+    NOVA_2_5_SONIC,
+    NOVA_2_SONIC,
+    Buffers,
+    Continuation,
+    Credentials,
+    Limits,
+    Message,
+    Timeouts,
+)
 from novasonic.events import (
     AudioOutput,
     Event,
     Interrupted,
+    Renewed,
+    Renewing,
     SessionEnded,
     Timings,
     TokenCounts,
@@ -71,6 +82,7 @@ __all__ = [
     "ConfigError",
     "ConnectError",
     "Connecting",
+    "Continuation",
     "Cost",
     "Credentials",
     "CredentialsError",
@@ -87,6 +99,8 @@ __all__ = [
     "OperationTimeout",
     "Prices",
     "RawStream",
+    "Renewed",
+    "Renewing",
     "ServiceError",
     "Session",
     "SessionClosedError",

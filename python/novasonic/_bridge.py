@@ -25,12 +25,14 @@ from novasonic.exceptions import SessionClosedError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable
 
     from novasonic import _core
     from novasonic._credentials import CredentialsProvider
     from novasonic._toolbox import Toolbox
     from novasonic.events import Event
     from novasonic.exceptions import NovaSonicError
+    from novasonic.tools import Tool
     from novasonic.transcript import TurnRow
 
 __all__ = ["Bridge", "second_reader"]
@@ -184,6 +186,16 @@ class Bridge:
         core = self.core()
         return await self.server.prompts.begin(lambda token: core.prompt(token, text))
 
+    async def reconfigure(self, system: str | None, voice: str | None, tools: Iterable[Tool] | None) -> None:
+        """Have the core replace its stream, and wait until the new one is open."""
+        core = self.core()
+        # The present stream may still call what goes, so until the next is open both are there.
+        toolbox = self.server.toolbox
+        specs = None if tools is None else toolbox.add(tools)
+        await self.server.reconfigurations.begin(lambda token: core.reconfigure(token, system, voice, specs))
+        if specs is not None:
+            toolbox.keep([name for name, _, _ in specs])
+
     def played(self, turn: int, seconds: float) -> None:
         """Tell how much of a turn was played. After the end nobody needs to know any more."""
         self.held.check_owner()
@@ -281,4 +293,4 @@ class Bridge:
             return
         self._senders.admit()
         self._turns.fail(self.closed_error())
-        self.server.prompts.fail(self.closed_error())
+        self.server.fail(self.closed_error())

@@ -9,6 +9,8 @@ from novasonic.events import (
     AudioOutput,
     Event,
     Interrupted,
+    Renewed,
+    Renewing,
     SessionEnded,
     Timings,
     TokenCounts,
@@ -38,6 +40,8 @@ EVENT_CLASSES: tuple[Callable[..., Event], ...] = (
     UnknownEvent,
     ToolCall,
     ToolFinished,
+    Renewing,
+    Renewed,
 )
 _TURN_ENDED = EVENT_CLASSES.index(TurnEnded)
 _USAGE = EVENT_CLASSES.index(Usage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from novasonic._waiting import PromptWaiters
+from novasonic._waiting import TokenWaiters
 from novasonic.exceptions import NovaSonicError
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class Server:
 
     def __init__(self, held: Attachment[_core.Session], toolbox: Toolbox) -> None:
         self.toolbox = toolbox
-        self.prompts = PromptWaiters()
+        self.prompts = TokenWaiters()
+        self.reconfigurations = TokenWaiters()
         self._held = held
 
     def serve(self, requests: Iterable[tuple[int, str, Any]]) -> None:
@@ -35,11 +36,18 @@ class Server:
                 case "credentials":
                     self._held.give_credentials(request_id)
                 case "prompted":
-                    self.prompts.began(*payload)
+                    self.prompts.tell(*payload)
+                case "reconfigured":
+                    self.reconfigurations.tell(*payload)
                 case "tool" if not self.toolbox.is_manual(payload[1]):
                     # A reader may see the ToolCall, and approve it, before the task begins.
                     self.toolbox.expect(payload[0], payload[1])
                     self._held.own(self._run_tool(*payload), f"novasonic-tool-{request_id}")
+
+    def fail(self, error: NovaSonicError) -> None:
+        """Tell all who wait for the core's word that the session has ended."""
+        self.prompts.fail(error)
+        self.reconfigurations.fail(error)
 
     async def _run_tool(self, call_id: str, name: str, arguments: str, turn: int) -> None:
         outcome = await self.toolbox.run(call_id, name, arguments, turn)

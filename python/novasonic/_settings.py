@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from novasonic.config import Limits, Message
+from novasonic.config import Continuation, Limits, Message
 from novasonic.exceptions import ConfigError
 from novasonic.tools import Tool
 
@@ -91,3 +91,24 @@ def limits_row(limits: Limits | None) -> tuple[float | None, float | None, int |
     """Return `limits` as the core takes them."""
     limits = limits or Limits()
     return limits.seconds, limits.idle_seconds, limits.tokens, limits.usd
+
+
+def continuation_row(continuation: Continuation | None) -> tuple[float, float, float, float, int, int, int] | None:
+    """Return `continuation` as the core takes it."""
+    if continuation is None:
+        return None
+    if not isinstance(continuation, Continuation):
+        raise ConfigError(
+            f"continuation is a {type(continuation).__name__}.",
+            code="invalid_continuation",
+            cure="Give novasonic.Continuation(...), or None to end the conversation with its stream.",
+        )
+    return (
+        continuation.renew_after,
+        continuation.force_after,
+        continuation.idle_after,
+        continuation.before_expiry,
+        continuation.attempts,
+        continuation.restarts_per_hour,
+        continuation.history_bytes,
+    )

@@ -86,15 +86,21 @@ class Toolbox:
     @property
     def specs(self) -> list[tuple[str, str, str]]:
         """Name, description and schema (JSON) of each tool, as the service is told."""
-        # Imported by whoever made a tool; a session without tools does not need it.
-        import msgspec
+        return _specs(self._tools)
 
-        from novasonic._jsonschema import on_the_wire
+    def add(self, tools: Iterable[Tool]) -> list[tuple[str, str, str]]:
+        """Take further tools, or others of a name that is here, and return their specs.
 
-        return [
-            (tool.name, tool.description, msgspec.json.encode(on_the_wire(tool.schema)).decode())
-            for tool in self._tools.values()
-        ]
+        Raises:
+            ConfigError: ``code="invalid_tool"``: something is no tool, or two have one name.
+        """
+        added = _by_name(tools)
+        self._tools |= added
+        return _specs(added)
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Drop all other tools. Their calls that run, or wait, go on."""
+        self._tools = {name: self._tools[name] for name in names}
 
     def is_manual(self, name: str) -> bool:
         """Whether the program answers the calls of `name` itself. False for a tool that is not here."""
@@ -250,6 +256,17 @@ class _CallMeter:
             while len(self._by_turn) > _TURNS_KEPT:
                 del self._by_turn[min(self._by_turn)]
         return True
+
+
+def _specs(tools: dict[str, Tool]) -> list[tuple[str, str, str]]:
+    # Imported by whoever made a tool; a session without tools does not need it.
+    import msgspec
+
+    from novasonic._jsonschema import on_the_wire
+
+    return [
+        (tool.name, tool.description, msgspec.json.encode(on_the_wire(tool.schema)).decode()) for tool in tools.values()
+    ]
 
 
 def _by_name(tools: Iterable[Tool]) -> dict[str, Tool]:

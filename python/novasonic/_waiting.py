@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PromptWaiters", "SendLine", "TurnWaiters"]
+__all__ = ["SendLine", "TokenWaiters", "TurnWaiters"]
 
 Chunk = TypeVar("Chunk")
 
@@ -95,8 +95,8 @@ class TurnWaiters:
                 waiter.set_exception(error)
 
 
-class PromptWaiters:
-    """Who waits for the turn that a prompt begins."""
+class TokenWaiters:
+    """Who waits for the core's word about something handed over under a token: the turn that a prompt begins."""
 
     __slots__ = ("_last_token", "_waiting")
 
@@ -105,7 +105,7 @@ class PromptWaiters:
         self._waiting: dict[int, asyncio.Future[int]] = {}
 
     async def begin(self, send: Callable[[int], None]) -> int:
-        """Hand over a prompt under a new token and return its turn."""
+        """Hand something over under a new token and return the core's word on it."""
         self._last_token += 1
         token = self._last_token
         send(token)
@@ -116,14 +116,14 @@ class PromptWaiters:
         finally:
             del self._waiting[token]
 
-    def began(self, token: int, turn: int) -> None:
-        """Tell that the prompt of `token` began `turn`."""
+    def tell(self, token: int, word: int = 0) -> None:
+        """Pass on what the core says about `token`."""
         waiter = self._waiting.get(token)
         if waiter is not None and not waiter.done():
-            waiter.set_result(turn)
+            waiter.set_result(word)
 
     def fail(self, error: Exception) -> None:
-        """Tell all who still wait that their prompt will not be sent."""
+        """Tell all who still wait that no word will come."""
         for waiter in self._waiting.values():
             if not waiter.done():
                 waiter.set_exception(error)

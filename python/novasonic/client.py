@@ -10,6 +10,7 @@ from novasonic._bridge import Bridge
 from novasonic._credentials import credentials_row
 from novasonic._opening import Opening
 from novasonic._settings import (
+    continuation_row,
     history_rows,
     limits_row,
     require_count,
@@ -21,7 +22,16 @@ from novasonic._settings import (
 )
 from novasonic._toolbox import Toolbox
 from novasonic.catalog import regions_of
-from novasonic.config import NOVA_2_SONIC, Buffers, Credentials, Limits, Message, Timeouts
+from novasonic.config import (
+    CONTINUATION,
+    NOVA_2_SONIC,
+    Buffers,
+    Continuation,
+    Credentials,
+    Limits,
+    Message,
+    Timeouts,
+)
 from novasonic.exceptions import ConfigError
 from novasonic.prices import LIST_PRICES, Prices
 from novasonic.session import Session
@@ -113,6 +123,7 @@ class NovaSonic:
         tool_limits: ToolLimits | None = None,
         context: Any = None,
         history: Iterable[Message] = (),
+        continuation: Continuation | None = CONTINUATION,
         limits: Limits | None = None,
         prices: Prices | None = None,
         realtime: bool = True,
@@ -141,6 +152,7 @@ class NovaSonic:
             tool_limits: What tools may take of the session.
             context: Given to tools as ``ToolContext.state``: who the conversation is with.
             history: An earlier conversation, which begins with a message of the user.
+            continuation: How the conversation outlives its streams; None: it ends with the first.
             limits: What the conversation may take before it is ended.
             prices: What tokens cost; None: the model's list price, of `NOVA_2_SONIC` where none is known.
             realtime: Send the user's audio at the pace of speech, a recording sent whole over its own length, and
@@ -198,6 +210,7 @@ class NovaSonic:
             "realtime": bool(realtime),
             "prices": (prices.speech_in, prices.text_in, prices.speech_out, prices.text_out),
             "limits": limits_row(limits),
+            "continuation": continuation_row(continuation),
         }
         return Connecting(self._core, self._provider, settings, setup)
 

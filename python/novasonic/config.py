@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import NoReturn
 
-__all__ = ["NOVA_2_5_SONIC", "NOVA_2_SONIC", "Buffers", "Credentials", "Limits", "Message", "Timeouts"]
+__all__ = ["NOVA_2_5_SONIC", "NOVA_2_SONIC", "Buffers", "Continuation", "Credentials", "Limits", "Message", "Timeouts"]
 
 NOVA_2_SONIC: Final = "amazon.nova-2-sonic-v1:0"
 """Amazon Nova 2 Sonic."""
@@ -169,6 +169,55 @@ class Limits:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """How a conversation outlives its streams: a stream of the service lives 8 minutes at most, and may break.
+
+    The next stream is opened beside the present one and takes over where no turn runs. After a loss the conversation
+    goes on by itself: with its history, and the audio that the service had not understood yet.
+
+    Args:
+        renew_after: Age in seconds at which a stream is replaced at the next good moment.
+        force_after: And at which it is replaced whatever happens.
+        idle_after: A stream on which nobody has said anything for so long is replaced, too.
+        before_expiry: So long before its credentials end, a stream is replaced.
+        attempts: Failed attempts in a row after which a lost conversation ends with what it met.
+        restarts_per_hour: Bound on restarts after losses.
+        history_bytes: Bound on the history given to the next stream, in UTF-8; the newest is kept.
+
+    Raises:
+        ConfigError: ``code="invalid_continuation"``: not a positive number, or ``force_after`` is not after
+            ``renew_after``.
+    """
+
+    renew_after: float = 360.0
+    force_after: float = 450.0
+    idle_after: float = 150.0
+    before_expiry: float = 180.0
+    attempts: int = 8
+    restarts_per_hour: int = 30
+    history_bytes: int = 200 * 1024
+
+    def __post_init__(self) -> None:
+        _require_positive_seconds(
+            self, ("renew_after", "force_after", "idle_after", "before_expiry"), "invalid_continuation"
+        )
+        for name in ("attempts", "restarts_per_hour", "history_bytes"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value < 2**31:
+                raise ConfigError(
+                    f"Continuation.{name} is {value!r}.",
+                    code="invalid_continuation",
+                    cure="Give a whole number above 0.",
+                )
+        if self.force_after < self.renew_after:
+            raise ConfigError(
+                f"Continuation.force_after is {self.force_after!r}, before renew_after ({self.renew_after!r}).",
+                code="invalid_continuation",
+                cure="Leave some time between the two for a good moment to come.",
+            )
+
+
 # A day: anything above is a unit mistaken (milliseconds for seconds).
 _MAX_SECONDS = 86_400.0
 
@@ -182,3 +231,7 @@ def _require_positive_seconds(settings: object, names: tuple[str, ...], code: st
                 code=code,
                 cure="Give seconds: a number above 0 and at most 86400.",
             )
+
+
+CONTINUATION: Final = Continuation()
+"""What `NovaSonic.connect` continues by, unless told otherwise."""

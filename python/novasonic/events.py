@@ -18,6 +18,8 @@ __all__ = [
     "AudioOutput",
     "Event",
     "Interrupted",
+    "Renewed",
+    "Renewing",
     "SessionEnded",
     "Timings",
     "TokenCounts",
@@ -195,6 +197,35 @@ class Usage(Event):
     delta: TokenCounts
     total: TokenCounts
     usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Renewing(Event):
+    """The conversation is about to go on with another stream. Nothing is to be done about it.
+
+    Attributes:
+        reason: ``age``, ``idle`` or ``credentials``: the stream is replaced before it ends; ``lost``: it broke;
+            ``reconfigured``: `Session.reconfigure` asked for it.
+    """
+
+    reason: Literal["age", "idle", "credentials", "lost", "reconfigured"]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed(Event):
+    """The conversation goes on with another stream.
+
+    A turn that was not answered to its end is answered anew, under its number: after a loss its planned sentences and
+    their audio may come twice.
+
+    Attributes:
+        seconds: Since ``Renewing``.
+        replayed_seconds: How much of what the user said was given to both streams. Beyond zero, the words that the
+            service was still listening to may be transcribed twice.
+    """
+
+    seconds: float
+    replayed_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from novasonic._bridge import second_reader
 from novasonic._feeding import Feeding
 from novasonic._numbers import is_number
 from novasonic._reading import ReaderSlot
+from novasonic._settings import require_text
 from novasonic.audio import pcm_bytes
 from novasonic.events import TokenCounts
 from novasonic.exceptions import ConfigError, TurnTimeout
@@ -18,7 +19,7 @@ from novasonic.transcript import view
 from novasonic.turns import collect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
     from typing import Any
 
     from novasonic._bridge import Bridge
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from novasonic.events import Event
     from novasonic.exceptions import NovaSonicError
     from novasonic.prices import Prices
+    from novasonic.tools import Tool
     from novasonic.transcript import TranscriptView
     from novasonic.turns import Turn
 
@@ -151,6 +153,28 @@ class Session:
             NovaSonicError: The session has ended, or 16 prompts wait already.
         """
         return await self._bridge.prompt(_spoken_text("prompt", text))
+
+    async def reconfigure(
+        self, *, system: str | None = None, voice: str | None = None, tools: Iterable[Tool] | None = None
+    ) -> None:
+        """Go on with another system prompt, another voice or other tools, at the next moment in which no turn runs.
+
+        The service fixes these for the life of a stream, so the conversation goes on with another one, as it does at
+        the eight-minute limit: nothing that was said is lost, and tools at work are waited for. Returns once the new
+        stream is open. Cancelling stops waiting only.
+
+        Args:
+            system: Another system prompt; None: as before.
+            voice: Another voice; None: as before.
+            tools: What the model may call from now on; None: as before.
+
+        Raises:
+            ConfigError: A setting is wrong.
+            NovaSonicError: The session has ended.
+        """
+        require_text("system", system, optional=True)
+        require_text("voice", voice, optional=True)
+        await self._bridge.reconfigure(system, voice, tools)
 
     def played(self, turn: int, seconds: float) -> None:
         """Tell how much of a turn's audio was really heard, so that the history keeps that much of an interrupted one.

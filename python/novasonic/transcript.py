@@ -16,11 +16,9 @@ __all__ = ["TranscriptEntry", "TranscriptView"]
 
 Role = Literal["user", "assistant"]
 
-# (number, prompted, interrupted, user final, assistant final, user, planned, heard, timings): `TurnRow` in
+# (number, interrupted, user final, assistant final, user, planned, heard, timings): `TurnRow` in
 # src/bindings/session.rs.
-TurnRow: TypeAlias = tuple[
-    int, bool, bool, bool, bool, str, str, str, tuple[float, float | None, float | None, float | None]
-]
+TurnRow: TypeAlias = tuple[int, bool, bool, bool, str, str, str, tuple[float, float | None, float | None, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def view(rows: Iterable[TurnRow]) -> TranscriptView:
     """Return the conversation that the core remembers."""
     entries = []
     timings = {}
-    for number, _prompted, interrupted, user_final, assistant_final, user, planned, heard, times in rows:
+    for number, interrupted, user_final, assistant_final, user, planned, heard, times in rows:
         timings[number] = Timings(*times)
         if user:
             entries.append(TranscriptEntry(number, "user", user, user, user_final, interrupted))

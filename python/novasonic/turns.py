@@ -99,5 +99,5 @@ async def collect(
 
 
 def _turn(row: TurnRow, grown: _Growing) -> Turn:
-    number, _prompted, interrupted, _user_final, _assistant_final, user, planned, heard, times = row
+    number, interrupted, _user_final, _assistant_final, user, planned, heard, times = row
     return Turn(number, user, heard, planned, b"".join(grown.audio), grown.rate, interrupted, Timings(*times))

@@ -4,11 +4,16 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use pyo3::prelude::*;
 
-use super::{errors, live, raw::RawStream, runtime::OfProcess, session::Session};
+use super::{
+    errors, live,
+    raw::RawStream,
+    runtime::OfProcess,
+    session::{Session, ToolRow, tool_spec},
+};
 use crate::{
-    conversation::{Limits, Prices},
+    conversation::{Continuation, Limits, Prices},
     error::{Error, ErrorKind},
-    protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig, ToolChoice, ToolSpec},
+    protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig, ToolChoice},
     session::{
         Buffers, DeviceRates, SessionConfig, Timeouts, TokioClock,
         raw::{RawBuffers, RawConfig},
@@ -22,6 +27,9 @@ pub(super) struct Client(OfProcess<Arc<SdkTransport>>);
 
 /// `(access_key_id, secret_access_key, session_token, expires_at)`.
 type Keys = (String, String, Option<String>, Option<f64>);
+
+/// The fields of `novasonic.Continuation`, in their order.
+type ContinuationRow = (f64, f64, f64, f64, u32, u32, usize);
 
 #[pymethods]
 impl Client {
@@ -53,7 +61,8 @@ impl Client {
     /// Begins to open a session and returns at once.
     #[pyo3(signature = (
         *, model, regions, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, tools,
-        tool_choice, history, input_buffer, output_buffer, open_timeout, close_timeout, realtime, prices, limits
+        tool_choice, history, input_buffer, output_buffer, open_timeout, close_timeout, realtime, prices, limits,
+        continuation
     ))]
     #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
     fn open(
@@ -69,7 +78,7 @@ impl Client {
         max_tokens: Option<u32>,
         top_p: Option<f64>,
         temperature: Option<f64>,
-        tools: Vec<(String, String, String)>,
+        tools: Vec<ToolRow>,
         tool_choice: Option<&str>,
         history: Vec<(String, String)>,
         input_buffer: f64,
@@ -79,6 +88,7 @@ impl Client {
         realtime: bool,
         prices: (f64, f64, f64, f64),
         limits: (Option<f64>, Option<f64>, Option<u64>, Option<f64>),
+        continuation: Option<ContinuationRow>,
     ) -> PyResult<Session> {
         let transport = Arc::clone(self.0.get(py)?);
         let config = || -> Result<SessionConfig, Error> {
@@ -94,17 +104,15 @@ impl Client {
                     max_tokens,
                     top_p,
                     temperature,
-                    tools: tools
-                        .into_iter()
-                        .map(|(name, description, schema)| ToolSpec { name, description, schema })
-                        .collect(),
+                    tools: tools.into_iter().map(tool_spec).collect(),
                     tool_choice: match tool_choice {
                         None => ToolChoice::Auto,
                         Some("any") => ToolChoice::Any,
                         Some(name) => ToolChoice::Tool(name.to_owned()),
                     },
-                    history: history.into_iter().map(message).collect::<Result<_, _>>()?,
                 },
+                history: history.into_iter().map(message).collect::<Result<_, _>>()?,
+                continuation: continuation.map(self::continuation).transpose()?,
                 device: DeviceRates { input_hz: input_rate, output_hz: output_rate },
                 buffers: Buffers {
                     input_ms: milliseconds("Buffers.input", input_buffer)?,
@@ -195,6 +203,19 @@ fn message((role, text): (String, String)) -> Result<Message, Error> {
         _ => return Err(invalid("invalid_history", format!("a message of history has the role {role:?}."))),
     };
     Ok(Message { role, text })
+}
+
+fn continuation(row: ContinuationRow) -> Result<Continuation, Error> {
+    let (renew_after, force_after, idle_after, before_expiry, attempts, restarts_per_hour, history_bytes) = row;
+    Ok(Continuation {
+        renew_after: duration("Continuation.renew_after", renew_after)?,
+        force_after: duration("Continuation.force_after", force_after)?,
+        idle_after: duration("Continuation.idle_after", idle_after)?,
+        before_expiry: duration("Continuation.before_expiry", before_expiry)?,
+        attempts,
+        restarts_per_hour,
+        history_bytes,
+    })
 }
 
 fn duration(name: &str, seconds: f64) -> Result<Duration, Error> {

@@ -12,12 +12,12 @@ use pyo3::{
 
 use super::errors;
 use crate::{
-    conversation::{EndReason, Event, EventKind, InterruptSource, Speaker, Timings},
+    conversation::{EndReason, Event, EventKind, InterruptSource, Reason, Speaker, Timings},
     protocol::TokenCounts,
 };
 
 /// Class and fields of each kind. Twin of `novasonic/events.py`; a test compares the two.
-pub(super) const EVENT_FIELDS: [(&str, &[&str]); 10] = [
+pub(super) const EVENT_FIELDS: [(&str, &[&str]); 12] = [
     ("AudioOutput", &["pcm", "rate"]),
     ("Transcript", &["role", "text", "final", "segment"]),
     ("TurnStarted", &[]),
@@ -28,6 +28,8 @@ pub(super) const EVENT_FIELDS: [(&str, &[&str]); 10] = [
     ("UnknownEvent", &["name", "raw"]),
     ("ToolCall", &["id", "name", "arguments"]),
     ("ToolFinished", &["id", "ok", "seconds"]),
+    ("Renewing", &["reason"]),
+    ("Renewed", &["seconds", "replayed_seconds"]),
 ];
 
 pub(super) fn to_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyTuple>> {
@@ -60,6 +62,10 @@ pub(super) fn to_tuple<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'p
         EventKind::ToolFinished { id, ok, after } => {
             (9_u8, at, turn, raw, id, ok, after.as_secs_f64()).into_pyobject(py)
         }
+        EventKind::Renewing { reason } => (10_u8, at, turn, raw, renewal_name(*reason)).into_pyobject(py),
+        EventKind::Renewed { took, replayed } => {
+            (11_u8, at, turn, raw, took.as_secs_f64(), replayed.as_secs_f64()).into_pyobject(py)
+        }
     }
 }
 
@@ -74,6 +80,16 @@ fn source_name(source: InterruptSource) -> &'static str {
     match source {
         InterruptSource::Model => "model",
         InterruptSource::Client => "client",
+    }
+}
+
+fn renewal_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Age => "age",
+        Reason::Idle => "idle",
+        Reason::Credentials => "credentials",
+        Reason::Reconfigured => "reconfigured",
+        Reason::Lost => "lost",
     }
 }
 

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     conversation::TurnRecord,
-    session::{self, Answer, Request, RequestKind, SessionConfig},
+    protocol::ToolSpec,
+    session::{self, Answer, Reconfiguration, Request, RequestKind, SessionConfig},
     transport::Transport,
 };
 
@@ -27,9 +28,16 @@ pub(super) struct Session(OfProcess<Live<session::Session>>);
 /// `(id, kind, payload)`.
 type RequestRow<'py> = (u64, &'static str, Bound<'py, PyAny>);
 type Drained<'py> = (Bound<'py, PyList>, Vec<RequestRow<'py>>, bool, Option<u32>);
-/// `(number, prompted, interrupted, user final, assistant final, user, planned, heard, timings)`; twin of `TurnRow` in
+/// `(number, interrupted, user final, assistant final, user, planned, heard, timings)`; twin of `TurnRow` in
 /// `novasonic/transcript.py`.
-type TurnRow = (u32, bool, bool, bool, bool, String, String, String, event::Times);
+type TurnRow = (u32, bool, bool, bool, String, String, String, event::Times);
+
+/// `(name, description, schema as JSON)`.
+pub(super) type ToolRow = (String, String, String);
+
+pub(super) fn tool_spec((name, description, schema): ToolRow) -> ToolSpec {
+    ToolSpec { name, description, schema }
+}
 
 impl Session {
     pub(super) fn spawn(py: Python<'_>, transport: Arc<dyn Transport>, config: SessionConfig) -> PyResult<Self> {
@@ -95,6 +103,20 @@ impl Session {
 
     fn prompt(&self, py: Python<'_>, token: u64, text: String) -> PyResult<()> {
         self.live(py)?.prompt(token, text).map_err(|error| errors::to_py_err(py, &error))
+    }
+
+    #[pyo3(signature = (token, system, voice, tools))]
+    fn reconfigure(
+        &self,
+        py: Python<'_>,
+        token: u64,
+        system: Option<String>,
+        voice: Option<String>,
+        tools: Option<Vec<ToolRow>>,
+    ) -> PyResult<()> {
+        let tools = tools.map(|tools| tools.into_iter().map(tool_spec).collect());
+        let wish = Reconfiguration { token, system, voice, tools };
+        self.live(py)?.reconfigure(wish).map_err(|error| errors::to_py_err(py, &error))
     }
 
     fn send_tool_result(&self, py: Python<'_>, tool_use_id: String, result: String, ok: bool) -> PyResult<()> {
@@ -185,6 +207,7 @@ fn row(py: Python<'_>, request: Request) -> PyResult<RequestRow<'_>> {
         RequestKind::Tool { id, name, arguments, turn } => {
             ("tool", (id, name, arguments, turn).into_pyobject(py)?.into_any())
         }
+        RequestKind::Reconfigured { token } => ("reconfigured", (token,).into_pyobject(py)?.into_any()),
         RequestKind::Prompted { token, turn } => ("prompted", (token, turn).into_pyobject(py)?.into_any()),
     };
     Ok((request.id, kind, payload))
@@ -193,7 +216,6 @@ fn row(py: Python<'_>, request: Request) -> PyResult<RequestRow<'_>> {
 fn turn_row(turn: &TurnRecord) -> TurnRow {
     (
         turn.number,
-        turn.prompted,
         turn.interrupted,
         turn.user_is_final(),
         turn.assistant_is_final(),

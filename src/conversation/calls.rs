@@ -1,4 +1,7 @@
-//! Tool calls: each is told once and answered once, however often the service repeats it.
+//! Tool calls: each is told once and answered once, however often the service repeats it, and whichever stream does.
+//!
+//! A call does not survive its stream: the next one is asked the question again and calls again, by another id. Its
+//! result is then the one that the first call has, or will have; no tool runs twice for one utterance.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -6,15 +9,52 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 /// Calls that may be waiting for a result at a time; one more, and the oldest is given up.
 const MAX_REMEMBERED: usize = 256;
+/// Of a result that is told as history.
+const MAX_TOLD_BYTES: usize = 2_000;
 
 #[derive(Debug)]
 struct Call {
+    /// As the host knows it.
     id: String,
+    /// By which the present stream waits for the result; None: it does not (any more).
+    wanted: Option<String>,
+    name: String,
+    arguments: String,
     turn: u32,
     at: Duration,
-    answered: bool,
+    /// Streams begun before this call, or before its last repetition.
+    stream: u32,
+    result: Option<Answer>,
+}
+
+/// A result, and the id under which the present stream waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub id: String,
+    pub json: String,
+    pub ok: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    New,
+    /// This stream repeats itself.
+    Told,
+    /// What an earlier stream called; with its result, if there is one already.
+    Again(Option<Answer>),
+}
+
+/// What became of a result.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Finished {
+    pub(super) turn: u32,
+    pub(super) after: Duration,
+    /// What to send, unless the stream that called is gone.
+    pub(super) answer: Option<Answer>,
 }
 
 #[derive(Debug, Default)]
@@ -23,36 +63,93 @@ pub(super) struct Calls {
     /// Hashes of the ids of all calls on this stream: the service refuses a second result, however late.
     told: HashSet<u64>,
     hasher: RandomState,
+    stream: u32,
 }
 
 impl Calls {
-    /// False: this call was told before.
-    pub(super) fn begin(&mut self, id: &str, turn: u32, at: Duration) -> bool {
+    pub(super) fn begin(&mut self, id: &str, name: &str, arguments: &str, turn: u32, at: Duration) -> Begun {
         if !self.told.insert(self.hasher.hash_one(id)) {
-            return false;
+            return Begun::Told;
+        }
+        let stream = self.stream;
+        let repeated = self.latest.iter_mut().find(|call| {
+            call.stream < stream && call.turn == turn && call.name == name && same_json(&call.arguments, arguments)
+        });
+        if let Some(call) = repeated {
+            call.stream = stream;
+            let answer = call.result.as_ref().map(|result| Answer { id: id.to_owned(), ..result.clone() });
+            call.wanted = answer.is_none().then(|| id.to_owned());
+            return Begun::Again(answer);
         }
         if self.latest.len() == MAX_REMEMBERED {
-            let oldest = self.latest.iter().position(|call| call.answered).unwrap_or(0);
+            let oldest = self.latest.iter().position(|call| call.result.is_some()).unwrap_or(0);
             self.latest.remove(oldest);
         }
-        self.latest.push_back(Call { id: id.to_owned(), turn, at, answered: false });
-        true
+        self.latest.push_back(Call {
+            id: id.to_owned(),
+            wanted: Some(id.to_owned()),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+            turn,
+            at,
+            stream,
+            result: None,
+        });
+        Begun::New
     }
 
-    /// The turn and age of a call that has its result now; None: no such call waits.
-    pub(super) fn finish(&mut self, id: &str, at: Duration) -> Option<(u32, Duration)> {
-        let call = self.latest.iter_mut().find(|call| call.id == id && !call.answered)?;
-        call.answered = true;
-        Some((call.turn, at.saturating_sub(call.at)))
+    /// Notes the one result of a call that the host knows as `id`. None: no such call waits.
+    pub(super) fn finish(&mut self, id: &str, json: String, ok: bool, at: Duration) -> Option<Finished> {
+        let call = self.latest.iter_mut().find(|call| call.id == id && call.result.is_none())?;
+        let answer = call.wanted.take().map(|id| Answer { id, json: json.clone(), ok });
+        call.result = Some(Answer { id: id.to_owned(), json, ok });
+        Some(Finished { turn: call.turn, after: at.saturating_sub(call.at), answer })
     }
 
     pub(super) fn any_waits(&self) -> bool {
-        self.latest.iter().any(|call| !call.answered)
+        self.latest.iter().any(|call| call.result.is_none())
     }
 
-    /// Their stream is gone, and with it whoever knows their ids.
+    /// Whether a call of `turn` was told to the host.
+    pub(super) fn any_of(&self, turn: u32) -> bool {
+        self.latest.iter().any(|call| call.turn == turn)
+    }
+
+    /// What the calls of a turn gave, one line each, for a stream that has never heard of them.
+    pub(super) fn notes(&self, turn: u32) -> impl Iterator<Item = String> {
+        self.latest.iter().filter(move |call| call.turn == turn).filter_map(|call| {
+            let result = call.result.as_ref()?;
+            let shown = shortened(&result.json);
+            let arguments = shortened(&call.arguments);
+            Some(format!("[The tool {} was called with {arguments} and returned {shown}]", call.name))
+        })
+    }
+
+    /// The stream is gone, and with it whoever knows the ids; another follows.
+    pub(super) fn next_stream(&mut self) {
+        self.stream += 1;
+        self.told.clear();
+        for call in &mut self.latest {
+            call.wanted = None;
+        }
+    }
+
+    /// Nobody will ask for a result any more.
     pub(super) fn give_up(&mut self) {
         self.latest.clear();
         self.told.clear();
     }
 }
+
+fn shortened(json: &str) -> &str {
+    json.get(..json.floor_char_boundary(MAX_TOLD_BYTES)).unwrap_or_default()
+}
+
+/// Models write the same object with other spaces and in another order.
+fn same_json(one: &str, other: &str) -> bool {
+    let value = |text: &str| serde_json::from_str::<Value>(text).ok();
+    one == other || value(one).is_some_and(|one| value(other) == Some(one))
+}
+
+#[cfg(test)]
+mod tests;

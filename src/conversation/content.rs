@@ -56,6 +56,9 @@ impl Conversation {
         if self.turns.current.as_ref().is_none_or(|turn| turn.replied() || turn.interrupted) {
             self.begin_turn(Begun::Speech, emit);
         }
+        if is_final {
+            self.understood();
+        }
         if let Some(turn) = &mut self.turns.current {
             let user = &mut turn.user;
             let segment = if is_final { user.settle_oldest().unwrap_or_else(|| user.add()) } else { user.plan(&text) };

@@ -4,6 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 
+use super::Reason;
 use crate::{error::Error, protocol::TokenCounts};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,15 @@ pub enum EventKind {
         delta: TokenCounts,
         total: TokenCounts,
         usd: f64,
+    },
+    /// The conversation is about to go on with another stream.
+    Renewing {
+        reason: Reason,
+    },
+    /// And does; `replayed` of what the user said was given to both.
+    Renewed {
+        took: Duration,
+        replayed: Duration,
     },
     SessionEnded {
         reason: EndReason,

@@ -28,14 +28,16 @@ pub struct History {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TurnRecord {
     pub number: u32,
-    /// The turn was begun by `prompt()`: the user said nothing.
-    pub prompted: bool,
+    /// What `prompt()` began the turn with: the user said nothing.
+    prompt: Option<String>,
     pub interrupted: bool,
     pub timings: Timings,
     user: Vec<Line>,
     assistant: Vec<Line>,
     /// Audio that belongs to no announced sentence.
     unannounced: Duration,
+    /// Audio of an answer that broke off with its stream and was begun anew.
+    lost: Duration,
     /// How much of the turn the page or program says it played.
     played: Option<Duration>,
     /// How much a loudspeaker that began at once had played when the turn was cut.
@@ -73,8 +75,23 @@ impl History {
         }
     }
 
-    pub(super) fn begin(&mut self, number: u32, prompted: bool, timings: Timings) {
-        self.turns.push(TurnRecord { number, prompted, timings, ..TurnRecord::default() });
+    pub(super) fn begin(&mut self, number: u32, timings: Timings) {
+        self.turns.push(TurnRecord { number, timings, ..TurnRecord::default() });
+    }
+
+    pub(super) fn prompted(&mut self, number: u32, text: String) {
+        if let Some(turn) = self.find(number) {
+            turn.prompt = Some(text);
+        }
+    }
+
+    /// The turn's answer will be given anew from its beginning.
+    pub(super) fn answer_again(&mut self, number: u32) {
+        if let Some(turn) = self.find(number) {
+            turn.lost += turn.received();
+            turn.assistant.clear();
+            turn.unannounced = Duration::ZERO;
+        }
     }
 
     pub(super) fn text(&mut self, number: u32, speaker: Speaker, segment: u32, text: &str, is_final: bool) {
@@ -123,6 +140,11 @@ impl TurnRecord {
         join(self.user.iter().filter_map(Line::text))
     }
 
+    /// What the turn's answer answers: what the user said, or what the caller had the model asked.
+    pub fn question(&self) -> String {
+        self.prompt.clone().unwrap_or_else(|| self.user_text())
+    }
+
     /// What the assistant meant to say.
     pub fn planned_text(&self) -> String {
         join(self.assistant.iter().filter_map(|line| line.planned.as_deref().or(line.said.as_deref())))
@@ -154,7 +176,7 @@ impl TurnRecord {
             None => &self.assistant,
         };
         let heard = match (self.played, told) {
-            (Some(played), _) => played,
+            (Some(played), _) => played.saturating_sub(self.lost),
             (None, Some(_)) => return join(lines.iter().filter_map(|line| line.said.as_deref())),
             (None, None) => self.by_clock.unwrap_or_default(),
         };

@@ -10,17 +10,26 @@
 mod blocks;
 mod calls;
 mod content;
+mod continuation;
 mod event;
+mod handover;
 mod history;
 mod limits;
 mod playback;
+mod recovery;
+mod retold;
 mod segments;
 mod turn;
+mod unheard;
 mod usage;
 
+pub use calls::Answer;
+pub use continuation::{Continuation, Moment, Reason, Renewal, Step};
 pub use event::{EndReason, Event, EventKind, InterruptSource, Speaker, Timings};
 pub use history::{History, SharedHistory, TurnRecord};
 pub use limits::Limits;
+pub use recovery::{Recovery, Telling, Verdict};
+pub use unheard::Unheard;
 pub use usage::Prices;
 
 use std::{borrow::Cow, time::Duration};
@@ -37,6 +46,7 @@ const OURS: &str = "novasonic";
 /// What a conversation is held by.
 #[derive(Debug, Clone)]
 pub struct Terms {
+    pub input_rate_hz: u32,
     /// Of audio whose block does not say.
     pub output_rate_hz: u32,
     pub prices: Prices,
@@ -53,6 +63,13 @@ pub struct Conversation {
     playback: Playback,
     /// Where the uplink stands: so much audio was sent on this stream.
     sent: Duration,
+    unheard: Unheard,
+    /// How far the service says that it has listened to what it is about to transcribe.
+    listened_ms: Option<u64>,
+    /// Results for calls that this stream repeats.
+    answers: Vec<Answer>,
+    /// The turn whose reply an earlier stream is still giving.
+    old_turn: Option<u32>,
     /// When the user stopped speaking, until a turn takes it.
     speech_ended: Option<Duration>,
     /// When anybody said anything last.
@@ -70,6 +87,7 @@ enum Begun {
 
 impl Conversation {
     pub fn new(terms: Terms, history: SharedHistory) -> Self {
+        let unheard = Unheard::new(terms.input_rate_hz);
         Self {
             terms,
             history,
@@ -79,6 +97,10 @@ impl Conversation {
             usage: TokenCounts::default(),
             playback: Playback::default(),
             sent: Duration::ZERO,
+            unheard,
+            listened_ms: None,
+            answers: Vec::new(),
+            old_turn: None,
             speech_ended: None,
             active: Duration::ZERO,
         }
@@ -120,7 +142,10 @@ impl Conversation {
                 emit.raw_type = "userSpeechStart";
                 self.on_user_speech(&mut emit);
             }
-            OutputEvent::UserSpeechEnd { offset_ms, .. } => self.on_user_speech_end(offset_ms, at),
+            OutputEvent::UserSpeechEnd { offset_ms, detection_offset_ms } => {
+                self.listened_ms = detection_offset_ms.or(offset_ms);
+                self.on_user_speech_end(offset_ms, at);
+            }
             OutputEvent::Unknown { name, raw } => {
                 let raw_type = Cow::Owned(name.clone());
                 emit.out.push(Event { at, turn: self.turn(), raw_type, kind: EventKind::Unknown { name, raw } });
@@ -144,6 +169,7 @@ impl Conversation {
     pub fn on_prompted(&mut self, text: String, at: Duration, out: &mut Vec<Event>) -> u32 {
         self.active = at;
         let number = self.begin_turn(Begun::Prompted, &mut Emit { at, raw_type: OURS, out });
+        self.history.lock().prompted(number, text.clone());
         if let Some(turn) = &mut self.turns.current {
             turn.echo = Some(text);
         }
@@ -155,13 +181,30 @@ impl Conversation {
         self.sent += length;
     }
 
-    /// The one result of a tool call was sent.
-    pub fn on_tool_result(&mut self, id: String, ok: bool, at: Duration, out: &mut Vec<Event>) {
+    /// What of the user's audio went up, by the position on the present stream at which each piece ended.
+    pub fn unheard(&mut self) -> &mut Unheard {
+        &mut self.unheard
+    }
+
+    /// The host has the one result of a call: gives what to send, unless the stream that called is gone.
+    pub fn on_tool_result(
+        &mut self,
+        id: String,
+        json: String,
+        ok: bool,
+        at: Duration,
+        out: &mut Vec<Event>,
+    ) -> Option<Answer> {
         self.active = at;
-        if let Some((turn, after)) = self.calls.finish(&id, at) {
-            let kind = EventKind::ToolFinished { id, ok, after };
-            Emit { at, raw_type: OURS, out }.push(Some(turn), kind);
-        }
+        let finished = self.calls.finish(&id, json, ok, at)?;
+        let kind = EventKind::ToolFinished { id, ok, after: finished.after };
+        Emit { at, raw_type: OURS, out }.push(Some(finished.turn), kind);
+        finished.answer
+    }
+
+    /// Results of calls that were repeated and are known.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.answers)
     }
 
     /// The caller interrupts: later audio of the running turn is swallowed, and of an earlier one that the user typed
@@ -203,14 +246,10 @@ impl Conversation {
         if self.calls.any_waits() { at } else { self.active.max(self.playback.until().min(at)) }
     }
 
-    /// A stream was replaced or ended: close what is open so that every `TurnStarted` has its `TurnEnded`.
-    pub fn on_stream_end(&mut self, at: Duration, out: &mut Vec<Event>) {
+    /// The conversation is over: close what is open so that every `TurnStarted` has its `TurnEnded`.
+    pub fn on_end(&mut self, at: Duration, out: &mut Vec<Event>) {
         self.end_turn(&mut Emit { at, raw_type: OURS, out });
-        self.blocks.clear();
-        self.turns.give_up();
         self.calls.give_up();
-        self.sent = Duration::ZERO;
-        self.speech_ended = None;
     }
 
     fn begin_turn(&mut self, begun: Begun, emit: &mut Emit<'_>) -> u32 {
@@ -223,7 +262,7 @@ impl Conversation {
         };
         let timings = Timings { started: emit.at, user_ended, ..Timings::default() };
         let number = self.turns.begin(timings).number;
-        self.history.lock().begin(number, begun == Begun::Prompted, timings);
+        self.history.lock().begin(number, timings);
         emit.push(Some(number), EventKind::TurnStarted);
         number
     }
@@ -282,11 +321,13 @@ impl Conversation {
     /// A call belongs to the running turn; where none runs the assistant begins one with it.
     fn on_tool_use(&mut self, id: String, name: String, arguments: String, emit: &mut Emit<'_>) {
         let number = self.turn().unwrap_or_else(|| self.begin_turn(Begun::Assistant, emit));
-        if self.calls.begin(&id, number, emit.at) {
-            if let Some(turn) = &mut self.turns.current {
-                turn.tool_running = true;
-            }
-            emit.push(Some(number), EventKind::ToolCall { id, name, arguments });
+        match self.calls.begin(&id, &name, &arguments, number, emit.at) {
+            calls::Begun::Told => return,
+            calls::Begun::New => emit.push(Some(number), EventKind::ToolCall { id, name, arguments }),
+            calls::Begun::Again(answer) => self.answers.extend(answer),
+        }
+        if let Some(turn) = &mut self.turns.current {
+            turn.tool_running = true;
         }
     }
 }

@@ -69,6 +69,12 @@ impl Segments {
         self.planned_any && self.outstanding.is_empty()
     }
 
+    /// Other sentences take the place of those so far, under numbers of their own.
+    pub(super) fn begin_again(&mut self) {
+        self.outstanding.clear();
+        self.planned_any = false;
+    }
+
     /// No FINAL can come any more.
     pub(super) fn give_up(&mut self) {
         self.outstanding.clear();

@@ -61,7 +61,9 @@ impl Tape {
     }
 
     fn answers(mut self, id: &str, ok: bool) -> Self {
-        self.does(|conversation, now, out| conversation.on_tool_result(id.to_owned(), ok, now, out));
+        self.does(|conversation, now, out| {
+            conversation.on_tool_result(id.to_owned(), "{}".to_owned(), ok, now, out);
+        });
         self
     }
 
@@ -87,7 +89,7 @@ impl Tape {
     }
 
     fn loses_its_stream(mut self) -> Self {
-        self.does(Conversation::on_stream_end);
+        self.does(Conversation::on_lost);
         self
     }
 
@@ -115,7 +117,7 @@ impl Tape {
 
 fn terms() -> Terms {
     let prices = Prices { speech_in: 3.0, text_in: 0.33, speech_out: 12.0, text_out: 2.75 };
-    Terms { output_rate_hz: RATE_HZ, prices, limits: Limits::default() }
+    Terms { input_rate_hz: RATE_HZ, output_rate_hz: RATE_HZ, prices, limits: Limits::default() }
 }
 
 fn conversation() -> Conversation {
@@ -144,6 +146,7 @@ fn word(event: &Event) -> String {
         EventKind::ToolFinished { id, ok: true, after } => format!("answer {turn} {id} after {}", after.as_millis()),
         EventKind::ToolFinished { id, ok: false, .. } => format!("failure {turn} {id}"),
         EventKind::Usage { .. } => format!("usage {turn}"),
+        EventKind::Renewing { .. } | EventKind::Renewed { .. } => unreachable!("the session tells these"),
         EventKind::SessionEnded { .. } => "over".to_owned(),
         EventKind::Unknown { name, .. } => format!("unknown {turn} {name}"),
     }

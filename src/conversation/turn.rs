@@ -48,6 +48,14 @@ impl Turn {
         !self.interrupted
     }
 
+    /// Its answer is asked for anew, by `question`, which the service may repeat to us.
+    pub(super) fn begin_again(&mut self, question: String) {
+        self.reply = Reply::Awaited;
+        self.assistant.begin_again();
+        self.tool_running = false;
+        self.echo = Some(question).filter(|question| !question.is_empty());
+    }
+
     /// Whether all that was planned has been said: some builds end no audio block with `END_TURN`.
     pub(super) fn all_said(&self) -> bool {
         self.reply == Reply::Heard && !self.tool_running && self.assistant.all_said()

@@ -71,7 +71,7 @@ pub enum ToolChoice {
     Tool(String),
 }
 
-/// Everything `sessionStart`, `promptStart` and the opening text blocks say.
+/// Everything `sessionStart`, `promptStart` and the SYSTEM block say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamConfig {
     pub system: Option<String>,
@@ -84,5 +84,4 @@ pub struct StreamConfig {
     pub temperature: Option<f64>,
     pub tools: Vec<ToolSpec>,
     pub tool_choice: ToolChoice,
-    pub history: Vec<Message>,
 }

@@ -1,6 +1,7 @@
 //! The order of one stream's life: which step is legal now, and which events it becomes.
 //!
-//! opening -> open -> closed. A step is taken whole: its events are complete blocks, so nobody can get between the
+//! opening -> ready -> open -> closed. A stream that is to take over a conversation waits in `ready`: the history it is
+//! given is known only when it does. A step is taken whole: its events are complete blocks, so nobody can get between the
 //! three events of a text ("Chat history should be sent completely before streaming audio" hits live text, too), and
 //! closing leaves nothing half shut. A refused step changes nothing.
 
@@ -9,8 +10,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::{
-    InputContent, InputEvent, Role, SAMPLE_BYTES, StreamConfig, ToolChoice, encode::json_string_bytes, input::Name,
-    split,
+    InputContent, InputEvent, Message, Role, SAMPLE_BYTES, StreamConfig, ToolChoice, encode::json_string_bytes,
+    input::Name, split,
 };
 
 /// Silence that wakes an audio block. Below 68 ms the model answers no text (measured); 0 ms cannot be closed.
@@ -29,8 +30,10 @@ const MAX_TOOL_RESULT_JSON_BYTES: usize = 1_000_000 - 1_000;
 /// What the session wants to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// sessionStart, promptStart, SYSTEM block, history, AUDIO contentStart.
+    /// sessionStart, promptStart, SYSTEM block.
     Open,
+    /// The earlier conversation, AUDIO contentStart.
+    Begin(Vec<Message>),
     /// PCM16LE at the input rate. No samples, no event.
     Audio(Bytes),
     /// Live text of the user (USER, interactive), one whole block. `prime`: no microphone is streaming, so silence goes
@@ -53,6 +56,7 @@ pub struct IllegalStep {
 
 enum State {
     Opening,
+    Ready,
     Open {
         audio: Name,
         /// Audio sent so far, counted up to what priming needs.
@@ -81,6 +85,7 @@ impl OrderMachine {
         self.check(&step).map_err(|rule| IllegalStep { step: step.name(), state: self.state.name(), rule })?;
         match step {
             Step::Open => self.open(out),
+            Step::Begin(history) => self.begin(&history, out),
             Step::Audio(pcm) => self.audio(pcm, out),
             Step::Text { text, prime } => {
                 if prime || self.fed_bytes() < self.priming_bytes() {
@@ -104,7 +109,10 @@ impl OrderMachine {
             (State::Closed, _) => Err("nothing follows sessionEnd"),
             (State::Opening, Step::Open) => check_config(&self.config),
             (State::Opening, _) => Err("sessionStart and promptStart come first"),
-            (State::Open { .. }, Step::Open) => Err("a stream is opened once"),
+            (State::Ready | State::Open { .. }, Step::Open) => Err("a stream is opened once"),
+            (State::Ready, Step::Begin(history)) => check_history(history),
+            (State::Open { .. }, Step::Begin(_)) => Err("history comes before audio, once"),
+            (State::Ready, _) => Err("the audio block is not open yet"),
             (State::Open { .. }, Step::Audio(pcm)) => {
                 if pcm.len() % SAMPLE_BYTES == 0 {
                     Ok(())
@@ -145,7 +153,11 @@ impl OrderMachine {
         if let Some(system) = system {
             self.text_block(Role::System, false, &system, out);
         }
-        for message in std::mem::take(&mut self.config.history) {
+        self.state = State::Ready;
+    }
+
+    fn begin(&mut self, history: &[Message], out: &mut Vec<InputEvent>) {
+        for message in history {
             self.text_block(message.role, false, &message.text, out);
         }
         let audio = self.start_block(InputContent::Audio { rate: self.config.input_rate }, out);
@@ -206,7 +218,7 @@ impl OrderMachine {
     fn fed_bytes(&self) -> usize {
         match &self.state {
             State::Open { fed_bytes, .. } => *fed_bytes,
-            State::Opening | State::Closed => 0,
+            State::Opening | State::Ready | State::Closed => 0,
         }
     }
 
@@ -228,6 +240,7 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Begin(_) => "begin",
             Self::Audio(_) => "audio",
             Self::Text { .. } => "text",
             Self::ToolResult { .. } => "tool result",
@@ -240,6 +253,7 @@ impl State {
     fn name(&self) -> &'static str {
         match self {
             Self::Opening => "opening",
+            Self::Ready => "ready",
             Self::Open { .. } => "open",
             Self::Closed => "closed",
         }
@@ -254,14 +268,17 @@ fn check_config(config: &StreamConfig) -> Result<(), &'static str> {
     if !fraction(config.temperature) {
         return Err("temperature is a number from 0 to 1");
     }
-    check_tools(config)?;
-    if config.history.iter().any(|message| !matches!(message.role, Role::User | Role::Assistant)) {
+    check_tools(config)
+}
+
+fn check_history(history: &[Message]) -> Result<(), &'static str> {
+    if history.iter().any(|message| !matches!(message.role, Role::User | Role::Assistant)) {
         return Err("history holds USER and ASSISTANT messages only");
     }
-    if config.history.first().is_some_and(|message| message.role != Role::User) {
+    if history.first().is_some_and(|message| message.role != Role::User) {
         return Err("history begins with USER");
     }
-    if config.history.iter().any(|message| message.text.is_empty()) {
+    if history.iter().any(|message| message.text.is_empty()) {
         return Err("a message of history has text");
     }
     Ok(())

@@ -3,28 +3,35 @@
 //! Here is its life: opening, commands, deadlines, the end. What goes up and what comes down is in `flow.rs`.
 
 mod flow;
+mod passage;
+mod setup;
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+
+use bytes::Bytes;
+use passage::{Passage, Restart};
+use setup::Setup;
 
 use super::{
     SessionConfig, Timeouts,
     alarm::{Alarm, Bound, open_timeout},
     duplex::Moved,
     input::limit_error,
-    lane::LaneCredentials,
     pacer::Pacer,
     rates::Rates,
     shared::{End, Shared},
     stream::{Stream, Written},
+    streams::{Streams, Which},
     timer::Timer,
 };
 use crate::{
-    conversation::{Conversation, EndReason, Event, Terms},
+    conversation::{Answer, Continuation, Conversation, EndReason, Event, Recovery, Renewal, Telling, Terms},
     error::{Error, ErrorKind},
-    transport::{OpenRequest, Transport},
+    transport::Transport,
 };
 
 /// A reply that runs when a limit is reached may go on for so long: polite, but not for ever.
@@ -32,26 +39,35 @@ const LIMIT_GRACE: Duration = Duration::from_secs(10);
 
 /// Lives one session to its end.
 pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, config: SessionConfig) -> End {
-    let request = OpenRequest {
-        model_id: config.model_id,
-        regions: config.regions,
-        ask: Some(Arc::new(LaneCredentials(shared.lane.clone()))),
-        open_timeout: config.timeouts.open,
+    let terms = Terms {
+        input_rate_hz: config.stream.input_rate.hz(),
+        output_rate_hz: config.stream.output_rate.hz(),
+        prices: config.prices,
+        limits: config.limits,
     };
-    let terms = Terms { output_rate_hz: config.stream.output_rate.hz(), prices: config.prices, limits: config.limits };
-    let rates = Rates::new(config.device, &config.stream);
-    let stream = match Stream::open(&*transport, request, config.stream) {
-        Ok(stream) => stream,
-        Err(error) => return End::from(error),
-    };
+    let recovery = config.continuation.clone().map(Recovery::new);
+    let continuation = config.continuation.clone().unwrap_or_else(Continuation::on_request);
     let mut actor = Actor {
         conversation: Conversation::new(terms, shared.history.clone()),
-        stream,
-        rates,
+        rates: Rates::new(config.device, &config.stream),
         pacer: Pacer::new(config.realtime, shared.clock.now()),
         timer: Timer::new(shared.clock.clone()),
+        timeouts: config.timeouts.clone(),
+        history_bytes: continuation.history_bytes,
+        renewal: Renewal::new(continuation),
+        recovery,
+        setup: Setup::new(config, transport, &shared),
         shared,
-        timeouts: config.timeouts,
+        streams: Streams::default(),
+        restart: None,
+        passage: None,
+        old_until: None,
+        told_history: false,
+        first_attempts: 0,
+        reconfiguring: Vec::new(),
+        question: None,
+        replay: VecDeque::new(),
+        answers: VecDeque::new(),
         opened: false,
         closing: Closing::Not,
         alarm: Alarm::default(),
@@ -59,9 +75,13 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         prompt_since: None,
         batch: Vec::new(),
     };
+    let begun = actor.prepare().and_then(|stream| actor.take_over(stream, Telling::All));
+    if let Err(error) = begun {
+        return End::from(error);
+    }
     actor.bound(Bound::Open, actor.timeouts.open);
     actor.live().await
-    // The stream goes with the actor, before the end is announced.
+    // The streams go with the actor, before the end is announced.
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,10 +96,29 @@ enum Closing {
 struct Actor {
     shared: Arc<Shared>,
     timeouts: Timeouts,
+    setup: Setup,
     conversation: Conversation,
-    stream: Stream,
+    streams: Streams,
+    renewal: Renewal,
+    /// None: the conversation ends with its stream.
+    recovery: Option<Recovery>,
+    history_bytes: usize,
+    restart: Option<Restart>,
+    passage: Option<Passage>,
+    /// The stream that was replaced is dropped then.
+    old_until: Option<Duration>,
+    /// The present stream was given a history.
+    told_history: bool,
+    first_attempts: u32,
+    /// Who waits for another configuration.
+    reconfiguring: Vec<u64>,
+    /// What the present stream is given before anything new: a question, audio, results.
+    question: Option<String>,
+    replay: VecDeque<Bytes>,
+    answers: VecDeque<Answer>,
     rates: Rates,
     pacer: Pacer,
+    /// Once: later streams are replacements.
     opened: bool,
     closing: Closing,
     alarm: Alarm,
@@ -94,8 +133,7 @@ struct Actor {
 impl Actor {
     async fn live(&mut self) -> End {
         let end = self.serve().await;
-        self.shared.asides.forget_calls();
-        self.conversation.on_stream_end(self.shared.at(), &mut self.batch);
+        self.conversation.on_end(self.shared.at(), &mut self.batch);
         self.publish();
         end
     }
@@ -114,17 +152,25 @@ impl Actor {
             if let Some(end) = self.on_time(now) {
                 return end;
             }
-            if let Err(error) = self.fill_uplink(now) {
+            if let Err(error) = self.renew(now).and_then(|()| self.fill_uplink(now)) {
                 return End::from(error);
             }
             let may_read = !self.shared.output.is_full();
             self.timer.arm(self.deadline());
-            let moved = tokio::select! {
+            let (which, moved) = tokio::select! {
                 () = self.shared.wake.notified() => continue,
                 () = self.timer.ring() => continue,
-                moved = self.stream.next(may_read) => moved,
+                moved = self.streams.next(may_read) => moved,
             };
-            if let Some(end) = self.on_moved(moved) {
+            let end = match which {
+                Which::Current => self.on_moved(moved),
+                Which::Next => {
+                    self.on_next(&moved);
+                    None
+                }
+                Which::Old => self.on_old(moved).err().map(End::from),
+            };
+            if let Some(end) = end {
                 return end;
             }
         }
@@ -137,20 +183,25 @@ impl Actor {
             self.conversation.interrupt(self.shared.at(), &mut self.batch);
             self.publish();
         }
-        if self.closing == Closing::Not && self.shared.commands.close.load(Ordering::Acquire) {
-            self.begin_close();
+        if self.closing == Closing::Not {
+            self.reconfigure();
+            if self.shared.commands.close.load(Ordering::Acquire) {
+                self.begin_close();
+            }
         }
     }
 
     fn begin_close(&mut self) {
         self.closing = Closing::Flushing;
+        self.streams.next = None;
         self.bound(Bound::Close, self.timeouts.close);
     }
 
     /// Does what the clock asks for.
     fn on_time(&mut self, now: Duration) -> Option<End> {
         if let Some(bound) = self.alarm.due(now) {
-            return Some(self.on_alarm(bound));
+            self.alarm.clear();
+            return self.on_alarm(bound);
         }
         if self.opened && self.limit_since.is_none() && self.conversation.limit_reached(self.shared.at()) {
             self.limit_since = Some(now);
@@ -163,7 +214,8 @@ impl Actor {
             self.shared.tell(waiting);
             self.begin_close();
         }
-        None
+        // There is nobody to say goodbye to, and nobody to hear what is queued.
+        (self.closing != Closing::Not && self.streams.current.is_none()).then(|| self.closed())
     }
 
     /// When to look again, whatever comes.
@@ -176,51 +228,45 @@ impl Actor {
             Some(since) => Some(since + LIMIT_GRACE),
             None => self.conversation.limit_deadline(self.shared.at()).and_then(|at| self.shared.clock_time(at)),
         };
-        [alarm, limit, self.uplink_deadline()].into_iter().flatten().min()
+        [alarm, limit, self.uplink_deadline(), self.passage_deadline()].into_iter().flatten().min()
     }
 
     fn on_moved(&mut self, moved: Moved<Written>) -> Option<End> {
         match moved {
             Moved::Sent(written) => self.on_sent(written),
-            Moved::Opened => {
-                if self.closing == Closing::Not {
-                    self.alarm.clear();
+            Moved::Opened => self.on_current_open(),
+            Moved::Received(json) => {
+                if let Err(error) = self.on_received(&json) {
+                    return self.on_lost(error);
                 }
-                self.opened = true;
-                self.shared.stream_opened();
             }
-            Moved::Received(json) => return self.on_received(&json).err().map(|error| self.end_or_closed(error)),
-            // During the opening its own bound holds, and while closing the close's.
+            // During an opening its own bound holds, and while closing the close's.
             Moved::UplinkLost if !self.alarm.is_set() => {
                 self.bound(Bound::UplinkLost, self.timeouts.close);
             }
             Moved::UplinkLost => {}
-            Moved::Ended => {
-                return Some(self.end_or_closed(stream_lost("The service ended the stream before it was closed.")));
-            }
-            Moved::Failed(error) => {
-                // Whoever waits for the opening hears what it met, even in a close, which itself is silent.
-                self.shared.life.tell_opened(Err(error.clone()));
-                return Some(self.end_or_closed(error));
-            }
+            Moved::Ended => return self.on_lost(stream_lost("The service ended the stream before it was closed.")),
+            Moved::Failed(error) => return self.on_lost(error),
         }
         None
     }
 
-    fn on_alarm(&self, bound: Bound) -> End {
+    fn on_alarm(&mut self, bound: Bound) -> Option<End> {
         match bound {
-            Bound::Open => End::from(open_timeout(
+            Bound::Open => self.on_lost(open_timeout(
                 self.timeouts.open,
                 "Check region, endpoint and network, or raise Timeouts.open.",
             )),
-            Bound::Close => self.closed(),
-            Bound::UplinkLost => self.end_or_closed(stream_lost("The connection stopped taking input.")),
+            Bound::Close => Some(self.closed()),
+            Bound::UplinkLost => self.on_lost(stream_lost("The connection stopped taking input.")),
         }
     }
 
     /// After our own close the peer may be slow, silent or rude: it is a close all the same. The handle's word counts,
     /// not what the loop has seen of it: both may come between two turns of the loop.
     fn end_or_closed(&self, error: Error) -> End {
+        // Whoever waits for the opening hears what it met, even in a close, which itself is silent.
+        self.shared.life.tell_opened(Err(error.clone()));
         if self.closing == Closing::Not && !self.shared.commands.end_asked() {
             let request_id = error.request_id.clone().or_else(|| self.request_id());
             return End::from(error.with_request_id(request_id));
@@ -234,7 +280,7 @@ impl Actor {
     }
 
     fn request_id(&self) -> Option<String> {
-        self.stream.request_id().map(str::to_owned)
+        self.streams.current.as_ref().and_then(Stream::request_id).map(str::to_owned)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    protocol::tool_result_fault,
+    protocol::{ToolSpec, tool_result_fault},
 };
 
 /// Prompts are a program's; this many waiting means that nobody is being asked any more.
@@ -30,6 +30,16 @@ pub(super) struct Prompt {
     pub(super) text: String,
 }
 
+/// What the next stream is opened with instead; None: as before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconfiguration {
+    /// The caller's name for it, told when it holds.
+    pub token: u64,
+    pub system: Option<String>,
+    pub voice: Option<String>,
+    pub tools: Option<Vec<ToolSpec>>,
+}
+
 #[derive(Default)]
 pub(super) struct Asides(Mutex<State>);
 
@@ -39,6 +49,7 @@ struct State {
     waiting: HashSet<String>,
     results: VecDeque<ToolResult>,
     prompts: VecDeque<Prompt>,
+    reconfigurations: Vec<Reconfiguration>,
 }
 
 impl Asides {
@@ -48,13 +59,6 @@ impl Asides {
 
     pub(super) fn called(&self, id: &str) {
         self.lock().waiting.insert(id.to_owned());
-    }
-
-    /// The stream is gone; its service knew the calls.
-    pub(super) fn forget_calls(&self) {
-        let mut state = self.lock();
-        state.waiting.clear();
-        state.results.clear();
     }
 
     pub(super) fn push_result(&self, id: String, json: String, ok: bool) -> Result<()> {
@@ -90,12 +94,25 @@ impl Asides {
         Ok(())
     }
 
+    pub(super) fn push_reconfiguration(&self, reconfiguration: Reconfiguration) {
+        self.lock().reconfigurations.push(reconfiguration);
+    }
+
+    pub(super) fn take_reconfigurations(&self) -> Vec<Reconfiguration> {
+        std::mem::take(&mut self.lock().reconfigurations)
+    }
+
     pub(super) fn pop_result(&self) -> Option<ToolResult> {
         self.lock().results.pop_front()
     }
 
     pub(super) fn pop_prompt(&self) -> Option<Prompt> {
         self.lock().prompts.pop_front()
+    }
+
+    /// One that was not sent after all.
+    pub(super) fn unpop_prompt(&self, prompt: Prompt) {
+        self.lock().prompts.push_front(prompt);
     }
 
     pub(super) fn prompt_waits(&self) -> bool {

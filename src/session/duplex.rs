@@ -1,5 +1,7 @@
 //! One transport stream with both of its halves. What goes up and what comes down is the owner's affair.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -14,6 +16,8 @@ pub(super) struct Duplex {
     uplink: Uplink,
     /// Kept beyond the downlink, for the error that ends it.
     request_id: Option<String>,
+    credentials_expire_at: Option<SystemTime>,
+    opened: bool,
 }
 
 enum Uplink {
@@ -46,7 +50,13 @@ impl Duplex {
     /// Begins to open a stream; events may be sent before any headers.
     pub(super) fn open(transport: &dyn Transport, request: OpenRequest) -> Self {
         let parts = transport.open(request);
-        Self { downlink: Receiving::Headers(parts.headers), uplink: Uplink::Open(parts.uplink), request_id: None }
+        Self {
+            downlink: Receiving::Headers(parts.headers),
+            uplink: Uplink::Open(parts.uplink),
+            request_id: None,
+            credentials_expire_at: None,
+            opened: false,
+        }
     }
 
     pub(super) fn takes_input(&self) -> bool {
@@ -62,6 +72,16 @@ impl Duplex {
         self.request_id.as_deref()
     }
 
+    /// When the keys end that the stream was signed with, once it is open.
+    pub(super) fn credentials_expire_at(&self) -> Option<SystemTime> {
+        self.credentials_expire_at
+    }
+
+    /// Its response headers have come.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened
+    }
+
     /// Writes and reads, whichever comes first; a blocked uplink does not hold up reading, nor the other way round.
     ///
     /// `take` gives the next event once the transport has a place for it; `waiting` says that there is one. With
@@ -72,14 +92,18 @@ impl Duplex {
         take: impl FnOnce() -> Option<(Bytes, What)>,
         may_read: bool,
     ) -> Moved<What> {
-        let Self { uplink, downlink, request_id } = self;
+        let Self { uplink, downlink, .. } = self;
         let moved = tokio::select! {
             written = uplink.write(waiting, take) => written,
             read = downlink.read(may_read) => read,
         };
         match (&moved, downlink) {
             (Moved::UplinkLost, _) => *uplink = Uplink::Lost,
-            (Moved::Opened, Receiving::Events(downlink)) => *request_id = downlink.request_id().map(str::to_owned),
+            (Moved::Opened, Receiving::Events(downlink)) => {
+                self.opened = true;
+                self.request_id = downlink.request_id().map(str::to_owned);
+                self.credentials_expire_at = downlink.credentials_expire_at();
+            }
             _ => {}
         }
         moved

@@ -166,6 +166,13 @@ impl InputQueue {
         Ok(())
     }
 
+    /// A text that was not sent after all; it comes before everything else.
+    pub(super) fn unpop_text(&self, text: String) {
+        let mut state = self.lock();
+        state.texts += 1;
+        state.items.push_front(Item::Text(text));
+    }
+
     pub(super) fn mute(&self, muted: bool) {
         self.lock().muted = muted;
     }

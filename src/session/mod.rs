@@ -22,11 +22,13 @@ mod shared;
 mod signal;
 mod stats;
 mod stream;
+mod streams;
 mod timer;
 
 use std::{sync::Arc, time::Duration};
 
 use asides::Prompt;
+pub use asides::Reconfiguration;
 pub use clock::{Clock, TokioClock};
 use input::{check_text, closed_error};
 pub use rates::{DeviceRates, stream_rate};
@@ -34,9 +36,9 @@ use shared::Shared;
 pub use stats::Stats;
 
 use crate::{
-    conversation::{Event, Limits, Prices, SharedHistory},
+    conversation::{Continuation, Event, Limits, Prices, SharedHistory},
     error::{Error, Result},
-    protocol::StreamConfig,
+    protocol::{Message, StreamConfig},
     transport::{Credentials, Transport},
 };
 
@@ -65,6 +67,10 @@ pub struct SessionConfig {
     /// Where the model is offered; empty: not known.
     pub regions: Vec<String>,
     pub stream: StreamConfig,
+    /// An earlier conversation; the service's order: the user first.
+    pub history: Vec<Message>,
+    /// None: the conversation ends with its stream.
+    pub continuation: Option<Continuation>,
     pub device: DeviceRates,
     pub buffers: Buffers,
     pub timeouts: Timeouts,
@@ -95,6 +101,10 @@ pub enum RequestKind {
     Prompted {
         token: u64,
         turn: u32,
+    },
+    /// The conversation goes on with what [`Session::reconfigure`] of this token asked for.
+    Reconfigured {
+        token: u64,
     },
 }
 
@@ -196,6 +206,15 @@ impl Session {
     pub fn send_tool_result(&self, id: String, json: String, ok: bool) -> Result<()> {
         self.shared().input.check_open()?;
         self.shared().asides.push_result(id, json, ok)?;
+        self.shared().wake.notify_one();
+        Ok(())
+    }
+
+    /// Replaces the stream, at the next good moment, by one with another prompt, voice or tools.
+    /// [`RequestKind::Reconfigured`] tells when. Errors: `Closed` or the session's own error after the end.
+    pub fn reconfigure(&self, reconfiguration: Reconfiguration) -> Result<()> {
+        self.shared().input.check_open()?;
+        self.shared().asides.push_reconfiguration(reconfiguration);
         self.shared().wake.notify_one();
         Ok(())
     }

@@ -2,17 +2,21 @@
 //!
 //! A conversation outlives its streams, so whatever ends with a stream lives here, and a hand-over replaces one value.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 
 use super::{
-    asides::{Prompt, ToolResult},
+    asides::Prompt,
     duplex::{Duplex, Moved},
 };
 use crate::{
+    conversation::Answer,
     error::{Error, ErrorKind, Result},
-    protocol::{InputEvent, OrderMachine, Step, StreamConfig, encode},
+    protocol::{IllegalStep, InputEvent, Message, OrderMachine, Step, StreamConfig, encode},
     transport::{OpenRequest, Transport},
 };
 
@@ -26,6 +30,7 @@ pub(super) struct Stream {
     outgoing: VecDeque<(Bytes, Written)>,
     machine: OrderMachine,
     last_audio: Option<Duration>,
+    position: u64,
 }
 
 /// One event, as the conversation hears of it once the transport has taken it.
@@ -46,26 +51,48 @@ pub(super) enum Sent {
     Text(String),
     /// The last event of a prompt's block.
     Prompt(Prompt),
-    /// The last event of a tool result's block.
-    ToolResult {
-        id: String,
-        ok: bool,
-    },
     Other,
 }
 
 impl Stream {
-    /// Opens a stream whose opening events are ready to be sent, before any headers.
-    pub(super) fn open(transport: &dyn Transport, request: OpenRequest, config: StreamConfig) -> Result<Self> {
+    /// Opens a stream as far as it can be without knowing what was said: it waits for [`Self::begin`].
+    pub(super) fn prepare(transport: &dyn Transport, request: OpenRequest, config: StreamConfig) -> Result<Self> {
         let mut machine = OrderMachine::new(config, Box::new(|| uuid::Uuid::new_v4().to_string()));
         let mut opening = Vec::new();
-        machine.step(Step::Open, &mut opening).map_err(|illegal| {
-            Error::new(ErrorKind::Config, "illegal_opening", format!("The conversation cannot be opened: {illegal}."))
-        })?;
+        machine.step(Step::Open, &mut opening).map_err(|illegal| illegal_opening(&illegal))?;
         let duplex = Duplex::open(transport, request);
-        let mut stream = Self { duplex, outgoing: VecDeque::new(), machine, last_audio: None };
+        let mut stream = Self { duplex, outgoing: VecDeque::new(), machine, last_audio: None, position: 0 };
         stream.queue(&opening, Sent::Other);
         Ok(stream)
+    }
+
+    /// Tells the conversation so far and opens the audio block.
+    pub(super) fn begin(&mut self, history: Vec<Message>) -> Result<()> {
+        let mut events = Vec::new();
+        self.machine.step(Step::Begin(history), &mut events).map_err(|illegal| illegal_opening(&illegal))?;
+        self.queue(&events, Sent::Other);
+        Ok(())
+    }
+
+    /// Bytes of PCM given to the stream, the silence of ours included: what the service's offsets count.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.duplex.is_open()
+    }
+
+    pub(super) fn credentials_expire_at(&self) -> Option<SystemTime> {
+        self.duplex.credentials_expire_at()
+    }
+
+    /// The text or prompt that the transport has not taken to its end.
+    pub(super) fn take_unwritten(&mut self) -> Option<Sent> {
+        self.outgoing
+            .drain(..)
+            .map(|(_, written)| written.sent)
+            .find(|sent| matches!(sent, Sent::Text(_) | Sent::Prompt(_)))
     }
 
     /// Everything given so far has been taken, and more may be given.
@@ -100,8 +127,19 @@ impl Stream {
         self.last_audio.is_some_and(|last| now.saturating_sub(last) <= RECENT_AUDIO)
     }
 
-    pub(super) fn tool_result(&mut self, ToolResult { id, json, ok }: ToolResult) -> Result<()> {
-        self.step(Step::ToolResult { tool_use_id: id.clone(), result: json }, Sent::ToolResult { id, ok })
+    /// Audio that an earlier stream was given too.
+    pub(super) fn again(&mut self, pcm: Bytes, now: Duration) -> Result<()> {
+        self.last_audio = Some(now);
+        self.step(Step::Audio(pcm), Sent::Other)
+    }
+
+    /// What an earlier stream was asked and did not answer.
+    pub(super) fn ask(&mut self, text: String, now: Duration) -> Result<()> {
+        self.step(Step::Text { text, prime: !self.audio_runs(now) }, Sent::Other)
+    }
+
+    pub(super) fn tool_result(&mut self, answer: Answer) -> Result<()> {
+        self.step(Step::ToolResult { tool_use_id: answer.id, result: answer.json }, Sent::Other)
     }
 
     /// The closing events; [`Self::end_input`] follows once they are taken.
@@ -111,6 +149,11 @@ impl Stream {
 
     pub(super) fn end_input(&mut self) {
         self.duplex.end_input();
+    }
+
+    /// The closing events were given.
+    pub(super) fn is_closed(&self) -> bool {
+        self.machine.is_closed()
     }
 
     pub(super) fn request_id(&self) -> Option<&str> {
@@ -134,6 +177,7 @@ impl Stream {
                 InputEvent::AudioInput { pcm, .. } => pcm.len(),
                 _ => 0,
             };
+            self.position += pcm_bytes as u64;
             (encode(event).into(), Written { pcm_bytes, sent: Sent::Other })
         }));
         if let Some((_, last)) = self.outgoing.back_mut() {
@@ -146,4 +190,8 @@ impl Stream {
         let Self { duplex, outgoing, .. } = self;
         duplex.next(!outgoing.is_empty(), || outgoing.pop_front(), may_read).await
     }
+}
+
+fn illegal_opening(illegal: &IllegalStep) -> Error {
+    Error::new(ErrorKind::Config, "illegal_opening", format!("The conversation cannot be opened: {illegal}."))
 }

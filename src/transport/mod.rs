@@ -41,6 +41,7 @@ pub trait AskCredentials: Send + Sync {
     fn ask(&self) -> BoxFuture<Result<Credentials>>;
 }
 
+#[derive(Clone)]
 pub struct OpenRequest {
     pub model_id: String,
     /// Where the model is offered; empty: not known, and not checked. A custom endpoint is not checked either.

@@ -91,13 +91,22 @@ fn a_repeated_call_is_told_once() {
 }
 
 #[test]
-fn a_call_outside_a_turn_begins_one_and_dies_with_its_stream() {
-    Tape::new()
-        .hears(call("t1", "wake"))
-        .says(&["start 1", "call 1 t1 wake {}"])
-        .loses_its_stream()
-        .answers("t1", true)
-        .says(&["end 1"]);
+fn a_call_outlives_its_stream_and_its_repetition_is_not_told() {
+    let mut tape = Tape::new().hears(user("u", "How warm is it?")).hears(call("t1", "weather")).loses_its_stream();
+    assert_eq!(tape.conversation.question().as_deref(), Some("How warm is it?"));
+    tape = tape.hears(call("t2", "weather"));
+    let mut out = Vec::new();
+    let answer = tape.conversation.on_tool_result("t1".into(), "{\"c\":21}".into(), true, tape.now, &mut out);
+    assert_eq!(answer, Some(Answer { id: "t2".into(), json: "{\"c\":21}".into(), ok: true }));
+    // Lost again, after the result: the third call has it at once, and a call for something else is a new one.
+    tape = tape.loses_its_stream().hears(call("t3", "weather"));
+    assert_eq!(tape.conversation.take_answers(), [Answer { id: "t3".into(), json: "{\"c\":21}".into(), ok: true }]);
+    tape.hears(call("t4", "weather")).says(&[
+        "start 1",
+        "user 1.0 How warm is it?",
+        "call 1 t1 weather {}",
+        "call 1 t4 weather {}",
+    ]);
 }
 
 #[test]

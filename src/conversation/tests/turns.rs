@@ -259,16 +259,18 @@ fn a_reply_keeps_its_turn_however_often_the_user_types_over_it() {
 }
 
 #[test]
-fn a_lost_stream_ends_its_turn_and_numbers_go_on() {
+fn a_turn_without_its_whole_answer_outlives_its_stream() {
     Tape::new()
         .hears(user("u", "Talk."))
         .hears(plan("p", "Well,"))
         .loses_its_stream()
         .loses_its_stream()
-        .says(&["start 1", "user 1.0 Talk.", "plan 1.0 Well,", "end 1"])
         // Ids are the stream's own: the next one may give the same.
-        .hears(exchange(2, "Again?", "Well,"))
-        .says(&["start 2", "user 2.0 Again?", "plan 2.0 Well,", "audio 2", "end 2", "said 2.0 Well,"]);
+        .hears(user("u", "Talk."))
+        .hears(plan("p", "Well, well."))
+        .hears(audio("a", END))
+        .says(&["start 1", "user 1.0 Talk.", "plan 1.0 Well,", "plan 1.1 Well, well.", "audio 1", "end 1"])
+        .heard(1, "Well, well.");
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn totals_go_on_over_streams() {
     let mut conversation = conversation();
     let mut out = Vec::new();
     conversation.on_output(usage(delta, delta), Duration::ZERO, &mut out);
-    conversation.on_stream_end(Duration::ZERO, &mut out);
+    conversation.on_lost(Duration::ZERO, &mut out);
     // The second stream counts from zero again.
     conversation.on_output(usage(delta, delta), Duration::ZERO, &mut out);
     let Some(EventKind::Usage { delta: last, total, usd }) = out.pop().map(|event| event.kind) else { panic!() };

@@ -17,7 +17,6 @@ fn config() -> StreamConfig {
         temperature: None,
         tools: Vec::new(),
         tool_choice: ToolChoice::Auto,
-        history: Vec::new(),
     }
 }
 
@@ -41,6 +40,7 @@ fn machine(config: StreamConfig) -> OrderMachine {
 fn opened(config: StreamConfig) -> OrderMachine {
     let mut machine = machine(config);
     machine.step(Step::Open, &mut Vec::new()).expect("legal");
+    machine.step(Step::Begin(Vec::new()), &mut Vec::new()).expect("legal");
     machine
 }
 
@@ -81,7 +81,6 @@ fn a_life_in_order() {
         temperature: Some(0.7),
         tools: vec![tool("lookUp", "{}")],
         tool_choice: ToolChoice::Any,
-        history: vec![message(Role::User, "Hi."), message(Role::Assistant, "Hello.")],
         ..config()
     });
     let prompt: Name = "id-1".into();
@@ -116,6 +115,11 @@ fn a_life_in_order() {
             start_text(2, Role::System, false),
             text_input(2, "Be brief."),
             end(2),
+        ]
+    );
+    assert_eq!(
+        events(&mut machine, Step::Begin(vec![message(Role::User, "Hi."), message(Role::Assistant, "Hello.")])),
+        [
             start_text(3, Role::User, false),
             text_input(3, "Hi."),
             end(3),
@@ -156,7 +160,16 @@ fn a_refusal_names_step_state_and_rule() {
     events(&mut machine, Step::Open);
     assert_eq!(
         refused(&mut machine, Step::Open).to_string(),
-        "open is not legal while the stream is open: a stream is opened once"
+        "open is not legal while the stream is ready: a stream is opened once"
+    );
+    assert_eq!(
+        refused(&mut machine, Step::Close).to_string(),
+        "close is not legal while the stream is ready: the audio block is not open yet"
+    );
+    events(&mut machine, Step::Begin(Vec::new()));
+    assert_eq!(
+        refused(&mut machine, Step::Begin(Vec::new())).to_string(),
+        "begin is not legal while the stream is open: history comes before audio, once"
     );
     assert_eq!(refused(&mut machine, pcm(3)).rule, "PCM16 has an even number of bytes");
     assert_eq!(refused(&mut machine, text("")).rule, "a content block without data cannot be ended");
@@ -180,7 +193,9 @@ fn a_configuration_the_service_would_refuse_is_not_sent() {
         (vec![message(Role::User, "")], "a message of history has text"),
     ];
     for (history, rule) in histories {
-        assert_eq!(refused(&mut machine(StreamConfig { history, ..config() }), Step::Open).rule, rule);
+        let mut machine = machine(config());
+        events(&mut machine, Step::Open);
+        assert_eq!(refused(&mut machine, Step::Begin(history)).rule, rule);
     }
     let tools = [
         (vec![tool("", "{}")], ToolChoice::Auto, "a tool has a name"),
@@ -204,9 +219,9 @@ fn an_empty_system_prompt_is_none() {
 fn long_text_is_cut_between_characters() {
     // Three bytes each, so that 4,000 falls inside one.
     let long = "\u{20ac}".repeat(3_000);
-    let mut machine =
-        machine(StreamConfig { system: Some(long.clone()), history: vec![message(Role::User, &long)], ..config() });
+    let mut machine = machine(StreamConfig { system: Some(long.clone()), ..config() });
     let mut out = events(&mut machine, Step::Open);
+    out.extend(events(&mut machine, Step::Begin(vec![message(Role::User, &long)])));
     out.extend(events(&mut machine, text(&long)));
     let mut texts: HashMap<Name, String> = HashMap::new();
     for event in out {

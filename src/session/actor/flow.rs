@@ -8,9 +8,10 @@ use super::{Actor, Closing};
 use crate::{
     conversation::EventKind,
     error::{Error, ErrorKind, Result},
-    protocol::decode,
+    protocol::{OutputEvent, decode},
     session::{
         RequestKind,
+        asides::ToolResult,
         input::{Taken, silence},
         pacer::SILENCE,
         stream::{Sent, Written},
@@ -25,15 +26,24 @@ impl Actor {
     /// counts against its bound.
     pub(super) fn fill_uplink(&mut self, now: Duration) -> Result<()> {
         let prompt_due = self.prompt_due(now);
-        let stream = &mut self.stream;
-        if !stream.wants_input() {
+        if !self.streams.wants_input() {
             return Ok(());
         }
+        self.take_results();
+        let Some(stream) = &mut self.streams.current else { return Ok(()) };
         // One that was handed over while the close went by comes too late: nothing follows sessionEnd.
-        if self.closing != Closing::Ending
-            && let Some(result) = self.shared.asides.pop_result()
-        {
-            return stream.tool_result(result);
+        if self.closing != Closing::Ending {
+            if let Some(answer) = self.answers.pop_front() {
+                return stream.tool_result(answer);
+            }
+            if let Some(question) = self.question.take() {
+                return stream.ask(question, now);
+            }
+            if let Some(pcm) = self.replay.pop_front() {
+                stream.again(pcm.clone(), now)?;
+                self.conversation.unheard().said(pcm, stream.position());
+                return Ok(());
+            }
         }
         if prompt_due && let Some(prompt) = self.shared.asides.pop_prompt() {
             self.prompt_since = None;
@@ -52,14 +62,17 @@ impl Actor {
                     if pcm.is_empty() {
                         continue;
                     }
-                    stream.audio(pcm, now)
+                    stream.audio(pcm.clone(), now)?;
+                    self.conversation.unheard().said(pcm, stream.position());
+                    Ok(())
                 }
                 (Some(Taken::Text(text)), _) => stream.text(text, now),
                 (None, Closing::Not) => {
                     if self.opened && audio && self.pacer.silence_due(now) {
                         self.pacer.filled(now);
                         let pcm = self.rates.up(silence(self.shared.input.bytes(SILENCE)));
-                        return stream.silence(pcm, now);
+                        stream.silence(pcm, now)?;
+                        self.conversation.unheard().paused(stream.position());
                     }
                     Ok(())
                 }
@@ -79,6 +92,17 @@ impl Actor {
         }
     }
 
+    /// Results of tools: for the stream that called, or to be remembered until the next one calls again.
+    fn take_results(&mut self) {
+        while self.closing != Closing::Ending
+            && let Some(ToolResult { id, json, ok }) = self.shared.asides.pop_result()
+        {
+            let answer = self.conversation.on_tool_result(id, json, ok, self.shared.at(), &mut self.batch);
+            self.answers.extend(answer);
+        }
+        self.publish();
+    }
+
     fn prompt_due(&mut self, now: Duration) -> bool {
         if self.closing != Closing::Not || !self.shared.asides.prompt_waits() {
             return false;
@@ -89,7 +113,7 @@ impl Actor {
 
     /// When something may go up that may not yet. While the stream writes, its progress wakes the actor anyway.
     pub(super) fn uplink_deadline(&self) -> Option<Duration> {
-        if !self.stream.wants_input() {
+        if !self.streams.wants_input() {
             return None;
         }
         let audio_waits = !self.shared.input.is_empty();
@@ -116,7 +140,6 @@ impl Actor {
                 let turn = self.conversation.on_prompted(prompt.text, at, &mut self.batch);
                 self.shared.lane.tell(RequestKind::Prompted { token: prompt.token, turn });
             }
-            Sent::ToolResult { id, ok } => self.conversation.on_tool_result(id, ok, at, &mut self.batch),
         }
         self.publish();
     }
@@ -128,7 +151,14 @@ impl Actor {
             Error::new(ErrorKind::Service, "bad_event", format!("The service sent an unreadable event: {error}."))
                 .with_request_id(self.request_id())
         })?;
-        self.conversation.on_output(event, self.shared.at(), &mut self.batch);
+        let at = self.shared.at();
+        if let (OutputEvent::TextOutput { .. } | OutputEvent::AudioOutput { .. }, Some(recovery)) =
+            (&event, &mut self.recovery)
+        {
+            recovery.got_on(at);
+        }
+        self.conversation.on_output(event, at, &mut self.batch);
+        self.answers.extend(self.conversation.take_answers());
         self.publish();
         Ok(())
     }

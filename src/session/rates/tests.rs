@@ -17,7 +17,6 @@ fn stream() -> StreamConfig {
         temperature: None,
         tools: Vec::new(),
         tool_choice: ToolChoice::Auto,
-        history: Vec::new(),
     }
 }
 

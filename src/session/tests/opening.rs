@@ -15,7 +15,7 @@ use crate::{
 async fn the_opening_flows_before_headers() {
     let (transport, mut service) = service();
     let mut with_history = config();
-    with_history.stream.history = vec![Message { role: Role::User, text: "Once".into() }];
+    with_history.history = vec![Message { role: Role::User, text: "Once".into() }];
     let host = Host::spawn(&transport, with_history);
     let mut peer = service.accept().await.unwrap();
     assert_eq!(peer.model_id, "amazon.nova-2-sonic-v1:0");

@@ -106,15 +106,17 @@ impl Service {
 #[derive(Default)]
 struct Model {
     opened: bool,
+    begun: bool,
     closed: bool,
     results: Vec<String>,
 }
 
 impl Model {
     fn allows(&mut self, step: &Step) -> bool {
-        let live = self.opened && !self.closed;
+        let live = self.begun && !self.closed;
         match step {
             Step::Open => !std::mem::replace(&mut self.opened, true),
+            Step::Begin(_) => self.opened && !std::mem::replace(&mut self.begun, true),
             Step::Audio(pcm) => live && pcm.len() % 2 == 0,
             Step::Text { text, .. } => live && !text.is_empty(),
             Step::ToolResult { tool_use_id, result } => {
@@ -132,10 +134,15 @@ impl Model {
     }
 }
 
+fn opening(whole: bool) -> Vec<Step> {
+    if whole { vec![Step::Open, Step::Begin(vec![message(Role::User, "Hi.")])] } else { Vec::new() }
+}
+
 fn any_step() -> impl Strategy<Value = Step> {
     let words = prop_oneof![8 => "\\PC{0,12}", 1 => "[a\u{20ac}\u{1f600}]{1000,3000}"];
     prop_oneof![
         2 => Just(Step::Open),
+        2 => Just(Step::Begin(Vec::new())),
         6 => prop_oneof![4 => 0_usize..2_000, 1 => 3_000_usize..20_000].prop_map(pcm),
         6 => (words, any::<bool>()).prop_map(|(text, prime)| Step::Text { text, prime }),
         4 => ("[ab]", prop::sample::select(vec!["{}", "[]"])).prop_map(|(id, result)| tool_result(&id, result)),
@@ -158,7 +165,7 @@ proptest! {
         let (mut model, mut service) = (Model::default(), Service::default());
         let mut said = vec!["Be brief.".to_owned()];
         let mut spoken = Vec::new();
-        for step in starts_open.then_some(Step::Open).into_iter().chain(steps) {
+        for step in opening(starts_open).into_iter().chain(steps) {
             let legal = model.allows(&step);
             let (mut out, mut expected) = (Vec::new(), Vec::new());
             let outcome = machine.step(step.clone(), &mut out);
@@ -167,6 +174,7 @@ proptest! {
                 match &step {
                     Step::Audio(pcm) => spoken.extend_from_slice(pcm),
                     Step::Text { text, .. } => said.push(text.clone()),
+                    Step::Begin(history) => said.extend(history.iter().map(|message| message.text.clone())),
                     _ => {}
                 }
                 undisturbed.step(step, &mut expected).expect("legal");

@@ -1,0 +1,248 @@
+//! When a stream is replaced by the next, before its end comes.
+//!
+//! A stream lives eight minutes, dies where nobody speaks, and ends with its credentials. The next one is opened beside
+//! it, early, and takes over where nothing is cut: when no turn runs. Where the service refuses a second stream, the
+//! first is closed before.
+
+use std::time::Duration;
+
+/// What a conversation does so that its streams' ends are not its own. Twin of `novasonic.Continuation`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// A stream of this age is replaced at the next good moment.
+    pub renew_after: Duration,
+    /// And at this age whatever happens. The service ends it at 8 minutes (480.5 s measured).
+    pub force_after: Duration,
+    /// A stream on which nobody has said anything for so long is replaced, too (cut after 175 to 295 s in places).
+    pub idle_after: Duration,
+    /// So long before the credentials end that signed the stream.
+    pub before_expiry: Duration,
+    /// Failed attempts in a row after which a lost conversation is given up.
+    pub attempts: u32,
+    /// Restarts after a loss in one hour.
+    pub restarts_per_hour: u32,
+    /// Of the history given to the next stream, in UTF-8.
+    pub history_bytes: usize,
+}
+
+impl Continuation {
+    /// Streams are replaced where the caller asks for it, and never else.
+    pub fn on_request() -> Self {
+        let never = Duration::MAX;
+        Self {
+            renew_after: never,
+            force_after: never,
+            idle_after: never,
+            before_expiry: Duration::ZERO,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Continuation {
+    fn default() -> Self {
+        Self {
+            renew_after: Duration::from_mins(6),
+            force_after: Duration::from_secs(450),
+            idle_after: Duration::from_secs(150),
+            before_expiry: Duration::from_mins(3),
+            attempts: 8,
+            restarts_per_hour: 30,
+            history_bytes: 200 * 1_024,
+        }
+    }
+}
+
+/// Why a stream is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It nears the longest a stream may live.
+    Age,
+    /// Nobody has said anything for long.
+    Idle,
+    /// Its credentials are about to end.
+    Credentials,
+    /// The caller wants another prompt, voice or other tools.
+    Reconfigured,
+    /// It broke.
+    Lost,
+}
+
+/// A speaker is given to two streams for so long at most: a hand-over may fall into the beginning of an utterance, but
+/// a long one is worth waiting for.
+const MOST_SAID_TWICE: Duration = Duration::from_secs(3);
+/// A stream that waits for longer is opened anew: the shortest idle limit is 55 s.
+const READY_LASTS: Duration = Duration::from_secs(30);
+/// After a second stream was refused or broke before it took over.
+const RETRY: Duration = Duration::from_secs(5);
+/// Credentials end on the dot; the hand-over itself must not run into that.
+const EXPIRY_FORCES: Duration = Duration::from_mins(1);
+
+/// What the policy must know of the conversation.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    pub turn_runs: bool,
+    pub tool_runs: bool,
+    /// How long somebody has been speaking who was not understood yet.
+    pub voice: Duration,
+    /// When anybody said anything last.
+    pub active: Duration,
+}
+
+impl Moment {
+    fn is_good(&self) -> bool {
+        !self.turn_runs && !self.tool_runs && self.voice < MOST_SAID_TWICE
+    }
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Nothing,
+    /// Open the next stream beside this one.
+    Open(Reason),
+    /// Let the next stream take over.
+    HandOver,
+    /// Give up the next stream: it has waited for too long, and another follows.
+    Discard,
+    /// Close this stream and open the next after it: a second one is refused.
+    Reopen(Reason),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    None,
+    Opening,
+    Ready {
+        since: Duration,
+    },
+    /// No second stream was to be had; not before then again.
+    Refused {
+        until: Duration,
+    },
+}
+
+#[derive(Debug)]
+pub struct Renewal {
+    terms: Continuation,
+    /// When the present stream opened.
+    opened: Option<Duration>,
+    expires: Option<Duration>,
+    next: Next,
+    reconfigured: bool,
+}
+
+impl Renewal {
+    pub fn new(terms: Continuation) -> Self {
+        Self { terms, opened: None, expires: None, next: Next::None, reconfigured: false }
+    }
+
+    /// The present stream has its response headers. `expires`: when its credentials end.
+    pub fn opened(&mut self, now: Duration, expires: Option<Duration>) {
+        self.opened = Some(now);
+        // Keys that are short-lived by nature must not renew without end.
+        self.expires = expires.filter(|at| !self.terms.before_expiry.is_zero() && *at > now + self.terms.before_expiry);
+    }
+
+    /// The next stream has become the present one.
+    pub fn handed_over(&mut self) {
+        self.next = Next::None;
+        self.opened = None;
+        self.expires = None;
+        self.reconfigured = false;
+    }
+
+    /// The present stream is gone, and what it was to be replaced by.
+    pub fn lost(&mut self) {
+        self.handed_over();
+    }
+
+    pub fn next_opening(&mut self) {
+        self.next = Next::Opening;
+    }
+
+    pub fn next_ready(&mut self, now: Duration) {
+        self.next = Next::Ready { since: now };
+    }
+
+    /// The next stream was refused or broke.
+    pub fn next_failed(&mut self, now: Duration) {
+        self.next = Next::Refused { until: now + RETRY };
+    }
+
+    pub fn next_discarded(&mut self) {
+        self.next = Next::None;
+    }
+
+    pub fn reconfigure(&mut self) {
+        self.reconfigured = true;
+        // One that was opened with the old configuration is of no use.
+        if let Next::Opening | Next::Ready { .. } = self.next {
+            self.next = Next::Ready { since: Duration::ZERO };
+        }
+    }
+
+    pub fn step(&self, now: Duration, moment: Moment) -> Step {
+        let Some(reason) = self.due(now, moment) else { return Step::Nothing };
+        let may = moment.is_good() || self.forced_at().is_some_and(|at| at <= now);
+        match self.next {
+            Next::Ready { since } if since + READY_LASTS <= now => Step::Discard,
+            Next::Ready { .. } if may => Step::HandOver,
+            Next::Refused { .. } if may => Step::Reopen(reason),
+            Next::Refused { until } if until <= now => Step::Open(reason),
+            Next::None => Step::Open(reason),
+            Next::Opening | Next::Ready { .. } | Next::Refused { .. } => Step::Nothing,
+        }
+    }
+
+    /// When the clock alone will ask for another step.
+    pub fn deadline(&self, now: Duration, moment: Moment) -> Option<Duration> {
+        let by_next = match self.next {
+            Next::Ready { since } => Some(since + READY_LASTS),
+            Next::Refused { until } => Some(until),
+            Next::None | Next::Opening => None,
+        };
+        [self.age_due(), self.expires_due(), self.forced_at(), self.idle_due(moment), by_next]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    fn due(&self, now: Duration, moment: Moment) -> Option<Reason> {
+        let is_past = |at: Option<Duration>| at.is_some_and(|at| at <= now);
+        self.opened?;
+        if self.reconfigured {
+            Some(Reason::Reconfigured)
+        } else if is_past(self.expires_due()) {
+            Some(Reason::Credentials)
+        } else if is_past(self.age_due()) {
+            Some(Reason::Age)
+        } else if is_past(self.idle_due(moment)) {
+            Some(Reason::Idle)
+        } else {
+            None
+        }
+    }
+
+    fn age_due(&self) -> Option<Duration> {
+        self.opened.map(|at| at.saturating_add(self.terms.renew_after))
+    }
+
+    fn idle_due(&self, moment: Moment) -> Option<Duration> {
+        self.opened.map(|opened| opened.max(moment.active).saturating_add(self.terms.idle_after))
+    }
+
+    fn expires_due(&self) -> Option<Duration> {
+        self.expires.map(|at| at.saturating_sub(self.terms.before_expiry))
+    }
+
+    fn forced_at(&self) -> Option<Duration> {
+        let by_age = self.opened.map(|at| at.saturating_add(self.terms.force_after));
+        let by_keys = self.expires.map(|at| at.saturating_sub(EXPIRY_FORCES.min(self.terms.before_expiry / 2)));
+        [by_age, by_keys].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests;
