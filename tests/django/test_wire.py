@@ -153,6 +153,11 @@ AT = {"at": 1.5, "raw_type": "textOutput"}
                 "usd": 0.5,
             },
         ),
+        (events.Renewing(**AT, turn=None, reason="age"), {"type": "renewing", "turn": None, "reason": "age"}),
+        (
+            events.Renewed(**AT, turn=2, seconds=0.0312, replayed_seconds=1.5),
+            {"type": "renewed", "turn": 2, "ms": 31, "replayedMs": 1500},
+        ),
         (events.Interrupted(**AT, turn=2, source="model"), {"type": "interrupted", "turn": 2, "source": "model"}),
     ],
 )

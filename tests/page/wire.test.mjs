@@ -18,6 +18,8 @@ const messages = [
   { type: "tool_approval", turn: 1, id: "t", name: "pay", arguments: { to: "Bob" } },
   { type: "audio_chunk", turn: 1, audio: "AAAA" },
   { type: "usage", turn: 1, total: { speechIn: 1 }, usd: 0.01 },
+  { type: "renewing", turn: null, reason: "age" },
+  { type: "renewed", turn: 1, ms: 31, replayedMs: 0 },
   { type: "error", code: "bad_json", message: "x", retryable: false, fatal: true, messageId: null },
   { type: "closed", reason: "limit" },
 ];

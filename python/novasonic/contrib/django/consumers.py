@@ -62,6 +62,8 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
     tool_limits: ClassVar[novasonic.ToolLimits | None] = None
     show_tool_arguments: ClassVar[bool] = False
     """True: the page is sent the arguments of every call, not only of those that it has to approve."""
+    continuation: ClassVar[novasonic.Continuation | None] = novasonic.Continuation()
+    """How a conversation outlives its streams; None: it ends with the first."""
     limits: ClassVar[novasonic.Limits | None] = None
     realtime: ClassVar[bool] = True
     """False: the page sends audio at all times, as a microphone does; nothing is paced and no silence is added."""
@@ -289,6 +291,7 @@ class NovaSonicConsumer(AsyncWebsocketConsumer):
                 tool_limits=self.tool_limits,
                 context=self.get_context(),
                 history=await self.get_history(),
+                continuation=self.continuation,
                 limits=self.limits,
                 realtime=self.realtime,
             ) as session:

@@ -362,5 +362,14 @@ def from_event(event: events.Event) -> dict[str, Any] | None:
                 "textOut": tokens.text_out,
             }
             return {"type": "usage", "turn": event.turn, "total": total, "usd": event.usd}
+        case events.Renewing():
+            return {"type": "renewing", "turn": event.turn, "reason": event.reason}
+        case events.Renewed():
+            return {
+                "type": "renewed",
+                "turn": event.turn,
+                "ms": round(event.seconds * 1000),
+                "replayedMs": round(event.replayed_seconds * 1000),
+            }
         case _:
             return None

@@ -21,8 +21,8 @@ const MAX_BEHIND_SECONDS = 2;
  *
  * Events, each with `detail`:
  * - `state`: {state: State, words: string} words are for the user, empty where the state says it all
- * - `transcript`, `turn_started`, `turn_ended`, `interrupted`, `tool`, `tool_approval`, `usage`, `error`: the message
- *   (wire.js); a `tool_approval` waits for `approve`
+ * - `transcript`, `turn_started`, `turn_ended`, `interrupted`, `tool`, `tool_approval`, `usage`, `renewing`, `renewed`, `error`: the
+ *   message (wire.js); a `tool_approval` waits for `approve`
  * - `level`: {level: number} loudness of the user's side, RMS from 0 to 1, some 31 times a second
  * - `flushed`: {ms: number} how long a barge-in took from the server's message to silence
  */

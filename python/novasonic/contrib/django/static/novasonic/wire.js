@@ -18,12 +18,14 @@ export const PROTOCOL = 1;
  * @typedef {{type: "tool", turn: number | null, id: string, name: string, state: "called" | "finished",
  *   ok: boolean | null, seconds: number | null, arguments?: object}} Tool
  * @typedef {{type: "tool_approval", turn: number | null, id: string, name: string, arguments: object}} ToolApproval
+ * @typedef {{type: "renewing", turn: number | null, reason: string}} Renewing
+ * @typedef {{type: "renewed", turn: number | null, ms: number, replayedMs: number}} Renewed
  * @typedef {{type: "error", code: string, message: string, retryable: boolean, fatal: boolean,
  *   messageId: string | null}} ServerError
  * @typedef {{type: "closed", reason: string}} Closed
  * @typedef {{type: "unknown", name: string}} Unknown a message of a later version; to be ignored
  * @typedef {Initialized | Transcript | TurnStarted | TurnEnded | Interrupted | AudioChunk | Usage | Tool | ToolApproval
- *   | ServerError | Closed | Unknown} ServerMessage
+ *   | Renewing | Renewed | ServerError | Closed | Unknown} ServerMessage
  */
 
 /** What each message must hold; a question mark allows null. */
@@ -37,6 +39,8 @@ const FIELDS = {
   usage: { turn: "number?", total: "object", usd: "number" },
   tool: { turn: "number?", id: "string", name: "string", state: "string", ok: "boolean?", seconds: "number?" },
   tool_approval: { turn: "number?", id: "string", name: "string", arguments: "object" },
+  renewing: { turn: "number?", reason: "string" },
+  renewed: { turn: "number?", ms: "number", replayedMs: "number" },
   error: { code: "string", message: "string", retryable: "boolean", fatal: "boolean", messageId: "string?" },
   closed: { reason: "string" },
 };
