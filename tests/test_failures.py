@@ -141,12 +141,12 @@ class TestOpening:
 @pytest.mark.parametrize(
     ("fault", "cls"),
     [
-        (Fault.reset(after_events=10), novasonic.StreamLostError),
-        (Fault.fin(after_events=10), novasonic.StreamLostError),
-        (Fault.end_stream(after_events=10), novasonic.StreamLostError),
-        (Fault.exception("throttlingException", "Slow down.", after_events=10), novasonic.ThrottledError),
-        (Fault.exception("validationException", "No.", after_events=10), novasonic.ValidationError),
-        (Fault.exception("modelStreamErrorException", "Oh.", after_events=10), novasonic.ServiceError),
+        (Fault.rst_stream(after_input=10), novasonic.StreamLostError),
+        (Fault.fin(after_input=10), novasonic.StreamLostError),
+        (Fault.end_stream(after_input=10), novasonic.StreamLostError),
+        (Fault.exception("throttlingException", "Slow down.", after_input=10), novasonic.ThrottledError),
+        (Fault.exception("validationException", "No.", after_input=10), novasonic.ValidationError),
+        (Fault.exception("modelStreamErrorException", "Oh.", after_input=10), novasonic.ServiceError),
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
@@ -204,7 +204,7 @@ def test_clients_show_no_secret():
 
 
 async def test_a_close_towards_a_silent_peer_is_bounded_and_silent():
-    async with Emulator(faults=[Fault.stall(after_events=10)]) as emulator:
+    async with Emulator(faults=[Fault.stall(after_input=10)]) as emulator:
         started = asyncio.get_running_loop().time()
         async with emulator.client().connect(timeouts=Timeouts(close=0.3)) as session:
             for _ in range(20):

@@ -213,7 +213,7 @@ async def test_stats_count_both_ways(emulator, session):
 
 
 async def test_a_full_buffer_refuses_one_and_makes_the_other_wait(eventually):
-    async with Emulator(brain="parrot", faults=[Fault.stall(after_events=30)]) as emulator:
+    async with Emulator(brain="parrot", faults=[Fault.stall(after_input=30)]) as emulator:
         connecting = emulator.client().connect(buffers=Buffers(input=0.5), timeouts=Timeouts(close=0.3), realtime=False)
         async with connecting as session:
             # The connection's windows fill first, then the buffer.
@@ -385,7 +385,7 @@ async def test_cancelling_connect_closes_the_stream_that_opens(emulator, eventua
 
 
 async def test_open_is_bounded():
-    async with Emulator(faults=[Fault.stall(after_events=0)]) as emulator:
+    async with Emulator(faults=[Fault.stall(after_input=0)]) as emulator:
         with pytest.raises(OperationTimeout):
             await emulator.client().connect(timeouts=Timeouts(open=0.3))
 

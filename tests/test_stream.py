@@ -339,7 +339,7 @@ class TestOpening:
         assert (type(error), error.code) == (novasonic.ThrottledError, "ThrottlingException")
 
     async def test_a_service_that_never_answers(self):
-        async with Emulator(faults=[Fault.stall(after_events=0)]) as emulator:
+        async with Emulator(faults=[Fault.stall(after_input=0)]) as emulator:
             error = await self.failure(emulator.client(), timeouts=Timeouts(open=0.3))
         assert (type(error), error.code) == (novasonic.OperationTimeout, "open_timeout")
 
@@ -377,11 +377,11 @@ class TestOpening:
 @pytest.mark.parametrize(
     ("fault", "cls"),
     [
-        (Fault.reset(after_events=10), novasonic.StreamLostError),
-        (Fault.fin(after_events=10), novasonic.StreamLostError),
-        (Fault.end_stream(after_events=10), novasonic.StreamLostError),
-        (Fault.exception("throttlingException", "Slow down.", after_events=10), novasonic.ThrottledError),
-        (Fault.exception("modelStreamErrorException", "Oh.", after_events=10), novasonic.ServiceError),
+        (Fault.rst_stream(after_input=10), novasonic.StreamLostError),
+        (Fault.fin(after_input=10), novasonic.StreamLostError),
+        (Fault.end_stream(after_input=10), novasonic.StreamLostError),
+        (Fault.exception("throttlingException", "Slow down.", after_input=10), novasonic.ThrottledError),
+        (Fault.exception("modelStreamErrorException", "Oh.", after_input=10), novasonic.ServiceError),
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
@@ -408,7 +408,7 @@ async def test_a_stream_that_breaks_is_an_error_never_an_end(fault, cls):
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault.reset(after_events=7), Fault.fin(after_events=7)], ids=lambda fault: fault.kind
+    "fault", [Fault.rst_stream(after_input=7), Fault.fin(after_input=7)], ids=lambda fault: fault.kind
 )
 async def test_a_loss_after_our_end_is_one_all_the_same(fault):
     async with (
@@ -475,7 +475,7 @@ class TestEnding:
         assert stream.request_id
 
     async def test_a_close_towards_a_silent_peer_is_bounded_and_silent(self):
-        async with Emulator(faults=[Fault.stall(after_events=6)]) as emulator:
+        async with Emulator(faults=[Fault.stall(after_input=6)]) as emulator:
             started = asyncio.get_running_loop().time()
             async with emulator.client().open_stream(timeouts=Timeouts(close=0.3)) as stream:
                 await send_all(stream, opening())
@@ -515,7 +515,7 @@ class TestEnding:
             aiter(stream)
 
     async def test_try_send_refuses_what_does_not_fit_and_does_not_jump_the_line(self, settled):
-        async with Emulator(faults=[Fault.stall(after_events=6)]) as emulator:
+        async with Emulator(faults=[Fault.stall(after_input=6)]) as emulator:
             stream = await emulator.client().open_stream(
                 buffers=StreamBuffers(input=20_000), timeouts=Timeouts(close=0.1)
             )

@@ -17,12 +17,12 @@ use bytes::Bytes;
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
-    types::{PyBytes, PyList},
+    types::{PyBytes, PyDict, PyList, PyTuple},
 };
 
 use super::{runtime::OfProcess, wake::Wake};
 use crate::emulator::{
-    self, BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, Settings, StreamReport,
+    self, BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, HeadersAt, Recording, Settings, StreamReport,
     ToolChoice, TurnRequest,
 };
 
@@ -40,9 +40,10 @@ struct Running {
     ca_pem: String,
 }
 
-enum State {
-    Live(emulator::Emulator),
-    Stopped(Vec<StreamReport>),
+/// Stopped, it still tells what it saw.
+struct State {
+    emulator: emulator::Emulator,
+    is_live: bool,
 }
 
 /// What the emulator tells, until the loop comes for it.
@@ -88,15 +89,13 @@ impl Mailbox {
 }
 
 type Drained<'py> = (Bound<'py, PyList>, Vec<String>, bool);
-type Report = (u64, u64, String, String, Option<String>, Vec<String>, u64, u64, Option<String>);
-/// `(after_events, kind, name, message, number)`; which of the last three count depends on the kind.
-type FaultRow = (u64, String, String, String, u32);
+type Recorded<'py> = (Bound<'py, PyBytes>, String, Vec<(String, String)>, Vec<String>, Vec<(String, String)>, bool);
 
 #[pymethods]
 impl Emulator {
     #[new]
     #[pyo3(signature = (*, brain, script, host, port, http_port, allow_remote, sans, verify, access_key_id,
-        secret_access_key, headers, speed, max_streams, idle_limit, stream_limit, faults))]
+        secret_access_key, headers, speed, max_streams, idle_limit, stream_limit, faults, record))]
     #[expect(clippy::too_many_arguments, reason = "one call, keywords only")]
     fn start(
         py: Python<'_>,
@@ -115,7 +114,8 @@ impl Emulator {
         max_streams: u32,
         idle_limit: f64,
         stream_limit: f64,
-        faults: Vec<FaultRow>,
+        faults: Vec<String>,
+        record: bool,
     ) -> PyResult<Self> {
         let mailbox = Arc::new(Mailbox { waiting: Mutex::default(), wake: Wake::new()? });
         let on_log = Arc::clone(&mailbox);
@@ -144,7 +144,8 @@ impl Emulator {
             max_streams_per_connection: max_streams,
             idle_limit: seconds("idle_limit", idle_limit)?,
             stream_limit: seconds("stream_limit", stream_limit)?,
-            faults: faults.into_iter().map(fault).collect::<PyResult<_>>()?,
+            faults: faults.iter().map(|json| fault(json)).collect::<PyResult<_>>()?,
+            record,
             on_log: Some(Arc::new(move |line: &str| on_log.line(line))),
         };
         let emulator = py.detach(|| emulator::Emulator::start(settings)).map_err(start_error)?;
@@ -152,7 +153,7 @@ impl Emulator {
             https_port: emulator.https_addr().port(),
             http_port: emulator.http_addr().port(),
             ca_pem: emulator.ca_pem().to_owned(),
-            state: Mutex::new(State::Live(emulator)),
+            state: Mutex::new(State { emulator, is_live: true }),
             mailbox,
         };
         Ok(Self(OfProcess::new("Emulator", running)))
@@ -216,12 +217,32 @@ impl Emulator {
         self.act(py, turn_id, BrainAction::Failed(reason))
     }
 
-    fn streams(&self, py: Python<'_>) -> PyResult<Vec<Report>> {
-        let reports = match &*lock(&self.0.get(py)?.state) {
-            State::Live(emulator) => emulator.streams(),
-            State::Stopped(reports) => reports.clone(),
-        };
-        Ok(reports.into_iter().map(report).collect())
+    /// One dictionary for each stream, with the attributes of `novasonic.emulator.StreamReport`.
+    fn streams<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let reports = lock(&self.0.get(py)?.state).emulator.streams();
+        reports.into_iter().map(|each| report(py, each)).collect()
+    }
+
+    /// `(pcm, system, history, typed, tool_results, truncated)`.
+    fn recording<'py>(&self, py: Python<'py>, stream_id: u64) -> PyResult<Option<Recorded<'py>>> {
+        let recording = lock(&self.0.get(py)?.state).emulator.recording(stream_id);
+        Ok(recording.map(|Recording { pcm, system, history, typed, tool_results, truncated, .. }| {
+            (PyBytes::new(py, &pcm), system, history, typed, tool_results, truncated)
+        }))
+    }
+
+    fn add_faults(&self, py: Python<'_>, faults: Vec<String>) -> PyResult<()> {
+        let faults = faults.iter().map(|json| fault(json)).collect::<PyResult<_>>()?;
+        lock(&self.0.get(py)?.state).emulator.add_faults(faults).map_err(bad)
+    }
+
+    fn clear_faults(&self, py: Python<'_>) -> PyResult<()> {
+        lock(&self.0.get(py)?.state).emulator.clear_faults();
+        Ok(())
+    }
+
+    fn commit(&self, py: Python<'_>, json: &str) -> PyResult<usize> {
+        lock(&self.0.get(py)?.state).emulator.commit(fault(json)?).map_err(bad)
     }
 
     /// Ends all streams and joins the emulator's thread. A second call does nothing.
@@ -229,10 +250,8 @@ impl Emulator {
         let running = self.0.get(py)?;
         py.detach(|| {
             let mut state = lock(&running.state);
-            if let State::Live(emulator) = &mut *state {
-                emulator.stop();
-                *state = State::Stopped(emulator.streams());
-            }
+            state.emulator.stop();
+            state.is_live = false;
         });
         Ok(())
     }
@@ -241,10 +260,8 @@ impl Emulator {
 impl Emulator {
     /// False: the turn is over, or its client reads so slowly that nothing more is taken now.
     fn act(&self, py: Python<'_>, turn_id: u64, action: BrainAction) -> PyResult<bool> {
-        Ok(match &*lock(&self.0.get(py)?.state) {
-            State::Live(emulator) => emulator.act(turn_id, action),
-            State::Stopped(_) => false,
-        })
+        let state = lock(&self.0.get(py)?.state);
+        Ok(state.is_live && state.emulator.act(turn_id, action))
     }
 }
 
@@ -253,13 +270,14 @@ fn row(py: Python<'_>, notice: BrainNotice) -> PyResult<Bound<'_, PyAny>> {
     Ok(match notice {
         BrainNotice::Turn(turn) => {
             let TurnRequest { turn_id, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools, .. } = turn;
+            let caller = (turn.stream_id, turn.account);
             let pcm = PyBytes::new(py, &pcm);
             let tool_choice = match turn.tool_choice {
                 ToolChoice::Auto => None,
                 ToolChoice::Any => Some("any".to_owned()),
                 ToolChoice::Tool(name) => Some(name),
             };
-            ("turn", turn_id, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools, tool_choice)
+            ("turn", turn_id, caller, text, pcm, rate_hz, output_rate_hz, voice, system, history, tools, tool_choice)
                 .into_pyobject(py)?
                 .into_any()
         }
@@ -277,37 +295,31 @@ fn turn_of(notice: &BrainNotice) -> u64 {
     }
 }
 
-fn report(report: StreamReport) -> Report {
-    (
-        report.stream_id,
-        report.connection_id,
-        report.model_id,
-        report.region,
-        report.access_key_id,
-        report.events,
-        report.audio_bytes,
-        report.output_audio_bytes,
-        report.ended,
-    )
+fn report(py: Python<'_>, report: StreamReport) -> PyResult<Bound<'_, PyDict>> {
+    let row = PyDict::new(py);
+    row.set_item("stream_id", report.stream_id)?;
+    row.set_item("connection_id", report.connection_id)?;
+    row.set_item("model_id", report.model_id)?;
+    row.set_item("region", report.region)?;
+    row.set_item("access_key_id", report.access_key_id)?;
+    row.set_item("account", report.account)?;
+    row.set_item("number", report.number)?;
+    row.set_item("events", PyTuple::new(py, report.events)?)?;
+    row.set_item("inputs", report.inputs)?;
+    row.set_item("outputs", report.outputs)?;
+    row.set_item("audio_bytes", report.audio_bytes)?;
+    row.set_item("output_audio_bytes", report.output_audio_bytes)?;
+    row.set_item("faults", PyTuple::new(py, report.faults)?)?;
+    row.set_item("opened_at", report.opened_at)?;
+    row.set_item("fault_at", report.fault_at)?;
+    row.set_item("ended_at", report.ended_at)?;
+    row.set_item("ended", report.ended)?;
+    Ok(row)
 }
 
-/// Twin of `novasonic.emulator.Fault`.
-fn fault((after_events, kind, name, message, number): FaultRow) -> PyResult<Fault> {
-    let kind = match kind.as_str() {
-        "refuse" => FaultKind::Refuse {
-            status: u16::try_from(number).map_err(|_| bad(format!("{number} is no HTTP status")))?,
-            code: name,
-            message,
-        },
-        "reset" => FaultKind::Reset { code: number },
-        "fin" => FaultKind::Fin,
-        "end_stream" => FaultKind::EndStream,
-        "goaway" => FaultKind::GoAway { code: number },
-        "exception" => FaultKind::Exception { name, message },
-        "stall" => FaultKind::Stall,
-        other => return Err(bad(format!("no fault is called {other:?}"))),
-    };
-    Ok(Fault { after_events, kind })
+/// As `novasonic.emulator.Fault` writes itself.
+fn fault(json: &str) -> PyResult<Fault> {
+    Fault::from_json(json).map_err(bad)
 }
 
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {

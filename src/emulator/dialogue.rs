@@ -17,6 +17,7 @@ use super::{
     hearing::{Heard, Hearing},
     input::{Event, Role, UNPARSABLE},
     pace::Pace,
+    recording::Recorder,
     rules::{MAX_EVENT_BYTES, Meaning, Refusal, Rules, Sensitivity},
     settings::{Settings, ToolChoice, TurnRequest},
     speech::Speech,
@@ -56,7 +57,7 @@ pub(super) struct Dialogue {
     brain: Arc<Brain>,
     progress: Progress,
     echo: Echo,
-    stream_id: u64,
+    caller: Caller,
     next_turn_id: Arc<AtomicU64>,
     pace: Pace,
     rules: Rules,
@@ -83,6 +84,14 @@ pub(super) struct Dialogue {
     ended: bool,
 }
 
+/// Whose stream it is.
+#[derive(Default)]
+pub(super) struct Caller {
+    pub(super) stream_id: u64,
+    pub(super) account: String,
+    pub(super) recorder: Recorder,
+}
+
 struct Prompt {
     rate_hz: u32,
     voice: String,
@@ -96,7 +105,7 @@ impl Dialogue {
     pub(super) fn new(
         settings: Arc<Settings>,
         brain: Arc<Brain>,
-        stream_id: u64,
+        caller: Caller,
         next_turn_id: Arc<AtomicU64>,
         now: Instant,
     ) -> Self {
@@ -106,7 +115,7 @@ impl Dialogue {
             brain,
             progress: Progress::default(),
             echo: Echo::default(),
-            stream_id,
+            caller,
             next_turn_id,
             rules: Rules::new(),
             sensitivity: Sensitivity::Medium,
@@ -209,12 +218,17 @@ impl Dialogue {
                 self.last_input = now;
             }
             Meaning::Audio(content) => self.hear(content, now, out),
-            Meaning::System(text) => self.system = text,
+            Meaning::System(text) => {
+                self.caller.recorder.system(&text);
+                self.system = text;
+            }
             Meaning::History(role, text) => {
                 let role = if role == Role::User { "user" } else { "assistant" };
+                self.caller.recorder.history(role, &text);
                 self.history.push((role.to_owned(), text));
             }
             Meaning::Typed(text) => {
+                self.caller.recorder.typed(&text);
                 self.last_input = now;
                 self.input_came(now, out);
                 if !self.mute && duration_ms(self.fed_bytes, self.input_rate_hz.max(1)) >= PRIMING_MS {
@@ -222,6 +236,7 @@ impl Dialogue {
                 }
             }
             Meaning::ToolResult { tool_use_id, content } => {
+                self.caller.recorder.tool_result(&tool_use_id, &content);
                 if let Some(call) = self.calls.remove(&tool_use_id) {
                     self.tool_result(call, content, now, out);
                     self.run(now, out);
@@ -253,6 +268,7 @@ impl Dialogue {
         if !self.pcm.len().is_multiple_of(crate::audio::SAMPLE_BYTES) {
             return self.refuse(Refusal::invalid("audioInput with half a sample: PCM16 has an even length"), out);
         }
+        self.caller.recorder.pcm(&self.pcm);
         self.audio_bytes += self.pcm.len() as u64;
         self.fed_bytes += self.pcm.len();
         let (Some(prompt), Some(hearing), false) = (&mut self.prompt, &mut self.hearing, self.mute) else { return };

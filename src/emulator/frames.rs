@@ -12,6 +12,7 @@ use thiserror::Error;
 
 const PRELUDE_LEN: usize = 12;
 const CRC_LEN: usize = 4;
+const MAX_HEADER_VALUE_LEN: usize = 32_767;
 
 /// `PartBody.bytes` holds at most 1,000,000 bytes (reference §4); twice in base64 and two layers of frames stay below this.
 pub(super) const MAX_MESSAGE_LEN: usize = 2 * 1024 * 1024;
@@ -215,6 +216,18 @@ pub(super) fn put_chunk(out: &mut BytesMut, event: &[u8]) {
     });
 }
 
+/// A chunk whose payload is whatever is given.
+pub(super) fn put_raw_chunk(out: &mut BytesMut, event_type: &str, payload: &[u8]) {
+    let headers = [(":event-type", event_type), (":content-type", "application/json"), (":message-type", "event")];
+    put_message(out, &headers, payload.len(), |out| out.put_slice(payload));
+}
+
+/// An error that no model names (reference §5.1); END_STREAM follows it.
+pub(super) fn put_error(out: &mut BytesMut, code: &str, message: &str) {
+    let headers = [(":error-code", code), (":error-message", message), (":message-type", "error")];
+    put_message(out, &headers, 0, |_| {});
+}
+
 /// A modelled exception of reference §5.1; END_STREAM follows it.
 pub(super) fn put_exception(out: &mut BytesMut, name: &str, message: &str) {
     let headers = [(":exception-type", name), (":content-type", "application/json"), (":message-type", "exception")];
@@ -224,7 +237,7 @@ pub(super) fn put_exception(out: &mut BytesMut, name: &str, message: &str) {
 
 /// `payload` must write exactly `payload_len` bytes.
 fn put_message(out: &mut BytesMut, headers: &[(&str, &str)], payload_len: usize, payload: impl FnOnce(&mut BytesMut)) {
-    let headers_len: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let headers_len: usize = headers.iter().map(|(name, value)| name.len() + header_value(value).len() + 4).sum();
     let total = PRELUDE_LEN + headers_len + payload_len + CRC_LEN;
     out.reserve(total);
     let start = out.len();
@@ -232,7 +245,8 @@ fn put_message(out: &mut BytesMut, headers: &[(&str, &str)], payload_len: usize,
     put_u32(out, headers_len);
     put_crc(out, start);
     for (name, value) in headers {
-        #[allow(clippy::cast_possible_truncation)] // names and values of ours, all shorter than 256 bytes
+        let value = header_value(value);
+        #[allow(clippy::cast_possible_truncation)] // names of ours, and values cut to what a header holds
         {
             out.put_u8(name.len() as u8);
             out.put_slice(name.as_bytes());
@@ -243,6 +257,11 @@ fn put_message(out: &mut BytesMut, headers: &[(&str, &str)], payload_len: usize,
     }
     payload(out);
     put_crc(out, start);
+}
+
+/// As much of it as a header holds: the texts of faults are anybody's.
+fn header_value(value: &str) -> &str {
+    value.get(..value.floor_char_boundary(MAX_HEADER_VALUE_LEN)).unwrap_or_default()
 }
 
 #[allow(clippy::cast_possible_truncation)] // lengths below are those of one message, far from 4 GiB

@@ -11,9 +11,13 @@ use super::{
     signature::EventChain,
 };
 
-/// Takes the envelope off: checks the signature, if there are signatures, and gives the message within. None where
-/// the envelope is empty, as the last one is.
-pub(super) fn unseal<'a>(chain: Option<&mut EventChain>, message: &'a [u8]) -> Result<Option<Message<'a>>, String> {
+/// Takes the envelope off: checks the signature (by a clock that is ahead by `skew`), if there are signatures, and gives
+/// the message within. None where the envelope is empty, as the last one is.
+pub(super) fn unseal<'a>(
+    chain: Option<&mut EventChain>,
+    message: &'a [u8],
+    skew: time::Duration,
+) -> Result<Option<Message<'a>>, String> {
     let outer = Message::parse(message).map_err(|error| malformed(&error))?;
     let (mut date, mut signature) = (None, None);
     for header in outer.headers() {
@@ -26,7 +30,7 @@ pub(super) fn unseal<'a>(chain: Option<&mut EventChain>, message: &'a [u8]) -> R
     }
     match (chain, date, signature) {
         (Some(chain), Some((encoded, ms)), Some(signature)) => {
-            chain.verify(encoded, ms, outer.payload, signature, OffsetDateTime::now_utc())?;
+            chain.verify(encoded, ms, outer.payload, signature, OffsetDateTime::now_utc() + skew)?;
         }
         (Some(_), ..) => return Err("The event is not signed: it needs :date and :chunk-signature.".into()),
         // Unsigned, as clients with a bearer token send: no envelope at all.

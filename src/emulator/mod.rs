@@ -2,8 +2,8 @@
 //!
 //! Written from the reference and apart from the client: it imports `audio` and nothing else of this crate, so
 //! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `request`, `signature`,
-//! `frames`, `stream` with its `incoming` and `outgoing` sides, `faults`, `registry`), and the dialogue (`dialogue`,
-//! `rules`, `hearing`, `speech`, `brains` and their helpers), which is sans I/O.
+//! `frames`, `stream` with its `incoming` and `outgoing` sides, `faults`, `registry`, `recording`), and the dialogue
+//! (`dialogue`, `rules`, `hearing`, `speech`, `brains` and their helpers), which is sans I/O.
 
 mod brains;
 mod build;
@@ -18,6 +18,7 @@ mod input;
 mod outgoing;
 mod output;
 mod pace;
+mod recording;
 mod registry;
 mod request;
 mod rules;
@@ -29,9 +30,11 @@ mod speech;
 mod stream;
 mod tls;
 
+pub use faults::{Counting, Fault, FaultKind, Junk, Place, Scope};
+pub use recording::Recording;
 pub use settings::{
-    BrainAction, BrainChoice, BrainHost, BrainNotice, Fault, FaultKind, HeadersAt, LogHook, Settings, StreamReport,
-    ToolChoice, TurnRequest,
+    BrainAction, BrainChoice, BrainHost, BrainNotice, HeadersAt, LogHook, Settings, StreamReport, ToolChoice,
+    TurnRequest,
 };
 
 use std::{
@@ -103,6 +106,26 @@ impl Emulator {
         self.registry.reports()
     }
 
+    /// What one of those streams sent, where [`Settings::record`] asked for it.
+    pub fn recording(&self, stream_id: u64) -> Option<Recording> {
+        self.registry.recording(stream_id)
+    }
+
+    /// For streams that are opened from now on.
+    pub fn add_faults(&self, faults: Vec<Fault>) -> Result<(), String> {
+        self.registry.add_faults(faults)
+    }
+
+    /// Streams that are open keep theirs.
+    pub fn clear_faults(&self) {
+        self.registry.faults.clear();
+    }
+
+    /// At once, on the live streams of the fault's account; how many those are.
+    pub fn commit(&self, fault: Fault) -> Result<usize, String> {
+        self.registry.commit(fault)
+    }
+
     /// What a Python brain did in the turn `turn_id` (see [`BrainHost`]). False where the turn is over, or where its
     /// client has stopped reading and too much waits already: nothing was taken.
     pub fn act(&self, turn_id: u64, action: BrainAction) -> bool {
@@ -144,7 +167,7 @@ fn check(settings: &Settings) -> io::Result<()> {
     if !settings.speed.is_finite() || settings.speed <= 0.0 {
         return refuse(format!("the emulator's speed must be a positive number, not {}", settings.speed));
     }
-    faults::check(&settings.faults, settings.headers)
+    Ok(())
 }
 
 fn bind(settings: &Settings, port: u16) -> io::Result<TcpListener> {

@@ -73,6 +73,13 @@ impl Tokens {
     }
 }
 
+/// The name of an event of ours, or of a script's.
+pub(super) fn event_name(event: &[u8]) -> &str {
+    const BEFORE: &[u8] = br#"{"event":{""#;
+    let name = event.strip_prefix(BEFORE).and_then(|rest| rest.split(|byte| *byte == b'"').next());
+    name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
+}
+
 /// A block the model has announced: what its later events need.
 #[derive(Debug, Clone)]
 pub(super) struct Block {

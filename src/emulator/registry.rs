@@ -1,24 +1,34 @@
 //! What the streams of one emulator share: ids, reports, and the way from a turn's id to the stream that runs it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::mpsc;
 
 use super::{
     brains::Brain,
+    faults::{Armed, Fault, Faults, Place},
+    recording::{Recorder, Recording},
     settings::{BrainAction, BrainChoice, BrainNotice, Settings, StreamReport},
     signature::Keys,
 };
 
 /// Reports kept; an emulator that runs for days forgets the oldest.
 const MAX_REPORTS: usize = 10_000;
+/// Accounts whose streams are counted; with a bound, because without signatures anybody may name them.
+const MAX_ACCOUNTS: usize = 100_000;
+
+/// Beyond the 8 minutes of the dialogue's own clock, which stands still while the client does not read.
+const GRACE: Duration = Duration::from_secs(10);
+/// Names of events that one report counts; scripts may invent them.
+const MAX_NAMES: usize = 64;
 
 pub(super) type Action = (u64, BrainAction);
 
@@ -30,14 +40,35 @@ pub(super) struct Registry {
     pub(super) next_turn_id: Arc<AtomicU64>,
     last_stream_id: AtomicU64,
     last_connection_id: AtomicU64,
-    reports: Mutex<VecDeque<Arc<Mutex<StreamReport>>>>,
+    /// Those that each new stream looks at.
+    pub(super) faults: Faults,
+    reports: Mutex<VecDeque<Kept>>,
+    recorded_bytes: Arc<AtomicUsize>,
+    /// By stream id.
+    live: Mutex<HashMap<u64, Live>>,
+    /// Streams so far, by account.
+    opened: Mutex<HashMap<String, u64>>,
     turns: Mutex<HashMap<u64, mpsc::Sender<Action>>>,
 }
 
+struct Kept {
+    report: Arc<Mutex<StreamReport>>,
+    recorder: Recorder,
+}
+
+/// A stream that may be told to break.
+struct Live {
+    account: String,
+    orders: mpsc::Sender<Arc<Armed>>,
+}
+
 impl Registry {
-    /// Fails where the brain's script cannot be read.
+    /// Fails where the brain's script cannot be read, or a fault is impossible.
     pub(super) fn new(settings: Settings) -> io::Result<Self> {
         let brain = Arc::new(Brain::load(&settings.brain)?);
+        let faults = Faults::default();
+        let wanted = settings.faults.iter().cloned().chain(brain.faults());
+        faults.add(check(wanted, &settings).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?);
         let keys = Keys {
             access_key_id: settings.access_key_id.clone(),
             secret_access_key: settings.secret_access_key.clone(),
@@ -49,7 +80,11 @@ impl Registry {
             next_turn_id: Arc::new(AtomicU64::new(1)),
             last_stream_id: AtomicU64::new(0),
             last_connection_id: AtomicU64::new(0),
+            faults,
             reports: Mutex::default(),
+            recorded_bytes: Arc::default(),
+            live: Mutex::default(),
+            opened: Mutex::default(),
             turns: Mutex::default(),
         })
     }
@@ -71,7 +106,60 @@ impl Registry {
     }
 
     pub(super) fn reports(&self) -> Vec<StreamReport> {
-        lock(&self.reports).iter().map(|report| lock(report).clone()).collect()
+        lock(&self.reports).iter().map(|kept| lock(&kept.report).clone()).collect()
+    }
+
+    pub(super) fn recording(&self, stream_id: u64) -> Option<Recording> {
+        let reports = lock(&self.reports);
+        let kept = reports.iter().rev().find(|kept| lock(&kept.report).stream_id == stream_id)?;
+        kept.recorder.recording()
+    }
+
+    pub(super) fn recorder(&self) -> Recorder {
+        Recorder::new(self.settings.record, &self.recorded_bytes)
+    }
+
+    /// What an access key id says after the emulator's own and `_`: so one secret serves any number of accounts.
+    pub(super) fn account(&self, access_key_id: &str) -> String {
+        match access_key_id.strip_prefix(&*self.keys.access_key_id) {
+            Some("") => "",
+            Some(rest) => rest.strip_prefix('_').unwrap_or(access_key_id),
+            None => access_key_id,
+        }
+        .to_owned()
+    }
+
+    /// Counts one more stream of this account.
+    pub(super) fn next_number(&self, account: &str) -> u64 {
+        let mut opened = lock(&self.opened);
+        if opened.len() == MAX_ACCOUNTS && !opened.contains_key(account) {
+            opened.clear();
+        }
+        let number = opened.entry(account.to_owned()).or_default();
+        *number += 1;
+        *number
+    }
+
+    /// For streams opened from now on: all of them or, where one is impossible, none.
+    pub(super) fn add_faults(&self, faults: Vec<Fault>) -> Result<(), String> {
+        self.faults.add(check(faults, &self.settings)?);
+        Ok(())
+    }
+
+    /// At once, on the live streams of the fault's account; how many those are.
+    pub(super) fn commit(&self, fault: Fault) -> Result<usize, String> {
+        if fault.is_of_opening() || fault.place != Place::default() || fault.stream.is_some() {
+            return Err(format!("{fault}: on streams that are open a fault has no place, and cannot be about opening one"));
+        }
+        let armed = Arc::new(Armed::new(fault));
+        let live = lock(&self.live);
+        let told = |live: &&Live| armed.is_for(&live.account) && live.orders.try_send(Arc::clone(&armed)).is_ok();
+        Ok(live.values().filter(told).count())
+    }
+
+    /// By then a stream is over, whatever its client does.
+    pub(super) fn longest_stream(&self) -> Duration {
+        self.settings.stream_limit.div_f64(self.settings.speed) + GRACE
     }
 
     pub(super) fn act(&self, turn_id: u64, action: BrainAction) -> bool {
@@ -91,6 +179,10 @@ impl Registry {
     }
 }
 
+fn check(faults: impl IntoIterator<Item = Fault>, settings: &Settings) -> Result<Vec<Fault>, String> {
+    faults.into_iter().map(|fault| fault.check(settings.headers).map(|()| fault)).collect()
+}
+
 /// One stream's entry. Dropping it closes the report and cancels the turns still open, also when the stream panics.
 pub(super) struct Entry {
     registry: Arc<Registry>,
@@ -101,16 +193,23 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn open(registry: Arc<Registry>, report: StreamReport, actions: mpsc::Sender<Action>) -> Self {
+    pub(super) fn open(
+        registry: Arc<Registry>,
+        report: StreamReport,
+        recorder: Recorder,
+        actions: mpsc::Sender<Action>,
+        orders: mpsc::Sender<Arc<Armed>>,
+    ) -> Self {
         let line =
             format!("stream {} to {} opened on connection {}", report.stream_id, report.model_id, report.connection_id);
         let stream_id = report.stream_id;
+        lock(&registry.live).insert(stream_id, Live { account: report.account.clone(), orders });
         let report = Arc::new(Mutex::new(report));
         let mut reports = lock(&registry.reports);
         if reports.len() == MAX_REPORTS {
             reports.pop_front();
         }
-        reports.push_back(Arc::clone(&report));
+        reports.push_back(Kept { report: Arc::clone(&report), recorder });
         drop(reports);
         // Afterwards, so that who reads the line finds the report.
         registry.log(&line);
@@ -123,8 +222,30 @@ impl Entry {
         if name != "audioInput" || report.events.last().is_none_or(|last| last != name) {
             report.events.push(name.to_owned());
         }
+        count(&mut report.inputs, name);
         report.audio_bytes = heard;
         report.output_audio_bytes = spoken;
+    }
+
+    pub(super) fn said(&self, name: &str) {
+        count(&mut lock(&self.report).outputs, name);
+    }
+
+    pub(super) fn committed(&self, fault: &Fault) {
+        let mut report = lock(&self.report);
+        report.faults.push(fault.to_string());
+        report.fault_at = Some(unix_time());
+    }
+
+    /// This one included.
+    pub(super) fn streams_of_account(&self) -> usize {
+        let account = lock(&self.report).account.clone();
+        lock(&self.registry.live).values().filter(|live| live.account == account).count()
+    }
+
+    /// Nothing more will be said: the account has room for another.
+    pub(super) fn leave(&self) {
+        lock(&self.registry.live).remove(&self.stream_id);
     }
 
     pub(super) fn count_audio(&self, (heard, spoken): (u64, u64)) {
@@ -149,7 +270,9 @@ impl Entry {
             self.stream_id, report.audio_bytes, report.output_audio_bytes
         );
         report.ended = Some(reason);
+        report.ended_at = Some(unix_time());
         drop(report);
+        self.leave();
         self.registry.log(&line);
     }
 
@@ -176,6 +299,18 @@ impl Drop for Entry {
         }
         self.end(if std::thread::panicking() { "the emulator failed (a defect)" } else { "the emulator stopped" });
     }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    if let Some(count) = counts.get_mut(name) {
+        *count += 1;
+    } else if counts.len() < MAX_NAMES {
+        counts.insert(name.to_owned(), 1);
+    }
+}
+
+pub(super) fn unix_time() -> f64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// A panic in one stream must not take the others' reports with it.

@@ -18,11 +18,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    faults::{ConnectionFault, FinSwitch},
-    registry::Registry,
+    faults::{ConnectionFault, Line},
+    registry::{Registry, unix_time},
     request::{self, Refusal},
-    settings::{FaultKind, StreamReport},
-    signature::{self, Claim, EventChain},
+    settings::StreamReport,
+    signature::{self, Claim},
     stream,
 };
 
@@ -57,24 +57,23 @@ async fn greet(socket: TcpStream, tls: Option<TlsAcceptor>, registry: Arc<Regist
     }
 }
 
-async fn try_greet(socket: TcpStream, tls: Option<TlsAcceptor>, registry: &Arc<Registry>) -> io::Result<()> {
+async fn try_greet(mut socket: TcpStream, tls: Option<TlsAcceptor>, registry: &Arc<Registry>) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let faults = &registry.settings.faults;
-    let (mut socket, fin) = if faults.iter().any(|fault| fault.kind == FaultKind::Fin) {
-        let (socket, fin) = FinSwitch::install(socket)?;
-        (socket, Some(fin))
-    } else {
-        (socket, None)
-    };
+    let line = Line::of(&socket)?;
+    match registry.faults.at_accept() {
+        None => {}
+        Some(false) => return line.reset(socket),
+        Some(true) => return line.stall(socket, true, registry.longest_stream()).await,
+    }
     let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 s");
     if let Some(acceptor) = tls {
         let socket = timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await.map_err(timed_out)??;
-        serve(socket, fin, registry).await;
+        serve(socket, line, registry).await;
     } else {
         if !timeout(HANDSHAKE_LIMIT, begins_http2(&socket)).await.map_err(timed_out)?? {
             return turn_away(&mut socket).await;
         }
-        serve(socket, fin, registry).await;
+        serve(socket, line, registry).await;
     }
     Ok(())
 }
@@ -102,7 +101,7 @@ async fn turn_away(socket: &mut TcpStream) -> io::Result<()> {
     socket.shutdown().await
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, mut fin: Option<FinSwitch>, registry: &Arc<Registry>) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, line: Line, registry: &Arc<Registry>) {
     let connection_id = registry.next_connection_id();
     let max_streams = registry.settings.max_streams_per_connection;
     let mut builder = h2::server::Builder::new();
@@ -129,18 +128,27 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, mut fin: Option<Fin
                 Some(Err(error)) => return registry.log(&format!("connection {connection_id} ended: {error}")),
                 None => return,
             },
-            Some(fault) = faults.recv() => match fault {
-                ConnectionFault::GoAway(h2::Reason::NO_ERROR) => connection.graceful_shutdown(),
-                ConnectionFault::GoAway(reason) => connection.abrupt_shutdown(reason),
-                ConnectionFault::Fin => {
-                    let cut = fin.take().map(FinSwitch::cut);
-                    drop(connection);
-                    if let Some(Ok(lingering)) = cut {
-                        lingering.drain().await;
+            Some(fault) = faults.recv() => {
+                let done = match fault {
+                    ConnectionFault::GoAway { hard: false, .. } => {
+                        connection.graceful_shutdown();
+                        continue;
                     }
-                    return;
+                    ConnectionFault::GoAway { reason, hard: true } => {
+                        connection.abrupt_shutdown(reason);
+                        continue;
+                    }
+                    ConnectionFault::Fin => line.fin(connection).await,
+                    ConnectionFault::TcpReset => line.reset(connection),
+                    ConnectionFault::Stall { reading } => {
+                        line.stall(connection, reading, registry.longest_stream()).await
+                    }
+                };
+                if let Err(error) = done {
+                    registry.log(&format!("connection {connection_id} could not be broken: {error}"));
                 }
-            },
+                return;
+            }
         }
     }
 }
@@ -154,8 +162,8 @@ fn open_stream(
 ) {
     let (parts, body) = request.into_parts();
     match admit(&parts, connection_id, registry) {
-        Ok((report, chain)) => {
-            let accepted = stream::Accepted { body, respond, report, chain, connection: connection.clone() };
+        Ok(admitted) => {
+            let accepted = stream::Accepted { body, respond, admitted, connection: connection.clone() };
             tokio::spawn(stream::serve(Arc::clone(registry), accepted));
         }
         Err(refusal) => {
@@ -171,30 +179,31 @@ fn open_stream(
 }
 
 /// Routing and the request's signature.
-fn admit(
-    parts: &http::request::Parts,
-    connection_id: u64,
-    registry: &Registry,
-) -> Result<(StreamReport, Option<EventChain>), Refusal> {
+fn admit(parts: &http::request::Parts, connection_id: u64, registry: &Registry) -> Result<stream::Admitted, Refusal> {
     let model_id = request::model_id(parts)?;
+    let claim = Claim::of(&parts.headers).ok();
+    let account = claim.as_ref().map_or(String::new(), |claim| registry.account(claim.access_key_id));
+    let mut faults = registry.faults.of(&account);
+    let skewed = if registry.settings.verify { faults.skew() } else { None };
+    let skew = skewed.as_ref().map_or(time::Duration::ZERO, |(_, seconds)| time::Duration::seconds(*seconds));
     let chain = if registry.settings.verify {
-        Some(signature::verify_request(&registry.keys, parts, OffsetDateTime::now_utc())?)
+        Some(signature::verify_request(&registry.keys, parts, OffsetDateTime::now_utc() + skew)?)
     } else {
         None
     };
-    let claim = Claim::of(&parts.headers).ok();
     let report = StreamReport {
         stream_id: registry.next_stream_id(),
         connection_id,
         model_id,
         region: claim.as_ref().map_or(String::new(), |claim| claim.region.to_owned()),
         access_key_id: claim.map(|claim| claim.access_key_id.to_owned()),
-        events: Vec::new(),
-        audio_bytes: 0,
-        output_audio_bytes: 0,
-        ended: None,
+        number: registry.next_number(&account),
+        account,
+        faults: skewed.iter().map(|(armed, _)| armed.fault.to_string()).collect(),
+        opened_at: unix_time(),
+        ..StreamReport::default()
     };
-    Ok((report, chain))
+    Ok(stream::Admitted { report, chain, faults, skew })
 }
 
 async fn drain(mut body: RecvStream) {

@@ -1,6 +1,7 @@
 //! What an emulator is started with, and what it tells.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::Arc,
@@ -8,6 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
+
+use super::faults::Fault;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadersAt {
@@ -21,6 +24,8 @@ pub enum HeadersAt {
 pub struct TurnRequest {
     pub turn_id: u64,
     pub stream_id: u64,
+    /// Whose stream it is: see [`StreamReport::account`].
+    pub account: String,
     /// Typed text, or None where the user spoke.
     pub text: Option<String>,
     /// What the user said (PCM16LE mono at `rate_hz`), empty where the user typed.
@@ -103,40 +108,6 @@ pub enum BrainChoice {
     Host(Arc<dyn BrainHost>),
 }
 
-/// One fault, once, on each stream it matches.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
-    /// After this many input events of the stream (0: before any).
-    pub after_events: u64,
-    pub kind: FaultKind,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum FaultKind {
-    /// HTTP error in place of response headers.
-    Refuse {
-        status: u16,
-        code: String,
-        message: String,
-    },
-    Reset {
-        code: u32,
-    },
-    /// TCP FIN of the whole connection, no GOAWAY.
-    Fin,
-    /// END_STREAM half way.
-    EndStream,
-    GoAway {
-        code: u32,
-    },
-    Exception {
-        name: String,
-        message: String,
-    },
-    /// Reads and answers nothing more.
-    Stall,
-}
-
 /// Told each line of the log. Called from the emulator's thread; must not block.
 pub type LogHook = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -165,6 +136,8 @@ pub struct Settings {
     /// 8 minutes.
     pub stream_limit: Duration,
     pub faults: Vec<Fault>,
+    /// Keep what clients send: see [`Recording`].
+    pub record: bool,
     /// Gets one line when a stream opens, ends or is refused; called from the emulator's thread, must not block.
     pub on_log: Option<LogHook>,
 }
@@ -187,23 +160,38 @@ impl Default for Settings {
             idle_limit: Duration::from_secs(55),
             stream_limit: Duration::from_mins(8),
             faults: Vec::new(),
+            record: false,
             on_log: None,
         }
     }
 }
 
 /// One stream as a test wants to see it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StreamReport {
     pub stream_id: u64,
     pub connection_id: u64,
     pub model_id: String,
     pub region: String,
     pub access_key_id: Option<String>,
+    /// What the access key id has behind the emulator's own and `_`; a foreign id as it is; empty where nothing is signed.
+    pub account: String,
+    /// Counts the account's streams, from 1.
+    pub number: u64,
     /// Names of all input events in order, runs of audioInput folded to one.
     pub events: Vec<String>,
     pub audio_bytes: u64,
     pub output_audio_bytes: u64,
+    /// How often each event came, and was sent.
+    pub inputs: BTreeMap<String, u64>,
+    pub outputs: BTreeMap<String, u64>,
+    /// Those committed, in order.
+    pub faults: Vec<String>,
+    /// Unix time in seconds, so that another process can tell how long ago it was.
+    pub opened_at: f64,
+    /// Of the last fault.
+    pub fault_at: Option<f64>,
+    pub ended_at: Option<f64>,
     /// None while it lives; then `clean` or what broke (a rule's text, a signature, a reset).
     pub ended: Option<String>,
 }

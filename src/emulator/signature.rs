@@ -23,10 +23,18 @@ const TIMESTAMP: &[FormatItem<'_>] = format_description!("[year][month][day]T[ho
 const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your \
                         AWS Secret Access Key and signing method. Consult the service documentation for details.";
 
-/// The one key pair the emulator knows.
+/// The key pair the emulator knows.
 pub(super) struct Keys {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
+}
+
+impl Keys {
+    /// The emulator's own id, and the accounts under it: the same with `_` and a name behind.
+    fn open(&self, access_key_id: &str) -> bool {
+        let rest = access_key_id.strip_prefix(&*self.access_key_id);
+        rest.is_some_and(|rest| rest.is_empty() || (rest.len() > 1 && rest.starts_with('_')))
+    }
 }
 
 /// What an `authorization` header claims, not yet believed.
@@ -85,7 +93,7 @@ pub(super) fn verify_request(keys: &Keys, parts: &Parts, now: OffsetDateTime) ->
     let claim = Claim::of(&parts.headers)?;
     let token = parts.headers.contains_key("x-amz-security-token");
     // Temporary key ids begin with ASIA and open nothing without their token.
-    if claim.access_key_id != keys.access_key_id || (claim.access_key_id.starts_with("ASIA") && !token) {
+    if !keys.open(claim.access_key_id) || (claim.access_key_id.starts_with("ASIA") && !token) {
         return Err(denied("UnrecognizedClientException", "The security token included in the request is invalid."));
     }
     if claim.service != SERVICE {

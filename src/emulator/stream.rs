@@ -4,6 +4,8 @@
 //! wait for the client to read them, so a client that stops costs a bounded amount of memory, and its own upload stalls
 //! behind HTTP/2 flow control.
 
+mod breaking;
+
 use std::{future::poll_fn, pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
@@ -14,14 +16,14 @@ use tokio::{
 };
 
 use super::{
-    dialogue::{Dialogue, Emit},
-    faults::{ConnectionFault, Schedule},
+    dialogue::{Caller, Dialogue, Emit},
+    faults::{Armed, ConnectionFault, Schedule},
     frames::Assembler,
     incoming::{decode_chunk, malformed, unseal},
     outgoing::{Outgoing, Reaction},
+    output,
     registry::{Action, Entry, Registry},
-    request::Refusal,
-    settings::{BrainAction, BrainNotice, FaultKind, HeadersAt, StreamReport},
+    settings::{BrainAction, BrainNotice, HeadersAt, StreamReport},
     signature::EventChain,
 };
 
@@ -31,8 +33,8 @@ const HIGH_WATER: usize = 256 * 1024;
 const ACTION_QUEUE: usize = 256;
 /// How long the client may take to end its input after ours has ended.
 const LINGER: Duration = Duration::from_secs(10);
-/// Beyond the 8 minutes of the dialogue's own clock, which stands still while the client does not read.
-const GRACE: Duration = Duration::from_secs(10);
+/// Faults set on a running stream and not yet committed.
+const ORDER_QUEUE: usize = 8;
 
 /// The verdict on a stream that both sides ended as they should.
 const CLEAN: &str = "clean";
@@ -41,10 +43,18 @@ const CLEAN: &str = "clean";
 pub(super) struct Accepted {
     pub(super) body: RecvStream,
     pub(super) respond: SendResponse<Bytes>,
+    pub(super) admitted: Admitted,
+    pub(super) connection: mpsc::Sender<ConnectionFault>,
+}
+
+/// What its head has told.
+pub(super) struct Admitted {
     pub(super) report: StreamReport,
     /// None: signatures are not checked.
     pub(super) chain: Option<EventChain>,
-    pub(super) connection: mpsc::Sender<ConnectionFault>,
+    pub(super) faults: Schedule,
+    /// How far ahead the clock is that signatures are judged by.
+    pub(super) skew: time::Duration,
 }
 
 pub(super) async fn serve(registry: Arc<Registry>, accepted: Accepted) {
@@ -61,6 +71,7 @@ enum Wake {
     Data(Option<Result<Bytes, h2::Error>>),
     Reaction(Reaction),
     Action(u64, BrainAction),
+    Order(Arc<Armed>),
     Timer,
 }
 
@@ -72,8 +83,10 @@ enum Phase {
     Ending,
     /// END_STREAM is out; the client's is awaited, because a reset now could overtake what it has not read.
     Closing,
-    /// A fault: neither read nor written any more.
+    /// A fault: nothing is written any more, and nothing read.
     Stalled,
+    /// A fault: nothing is written any more, and what is read is thrown away.
+    Mute,
 }
 
 struct Stream {
@@ -85,6 +98,7 @@ struct Stream {
     assembler: Assembler,
     /// None: signatures are not checked.
     chain: Option<EventChain>,
+    skew: time::Duration,
     /// The event's JSON, decoded; kept for its allocation.
     event: Vec<u8>,
     outgoing: Outgoing,
@@ -93,8 +107,13 @@ struct Stream {
     over: bool,
     events: u64,
     faults: Schedule,
+    /// The input event that is being answered, until faults have counted it.
+    uncounted: Option<&'static str>,
+    /// A fault: so many of the next events come twice.
+    duplicates: u64,
     connection: mpsc::Sender<ConnectionFault>,
     actions: mpsc::Receiver<Action>,
+    orders: mpsc::Receiver<Arc<Armed>>,
     timer: Pin<Box<Sleep>>,
     /// When the stream is given up, whatever the client does.
     give_up_at: Instant,
@@ -105,32 +124,39 @@ struct Stream {
 impl Stream {
     fn new(registry: Arc<Registry>, accepted: Accepted) -> Self {
         let now = Instant::now();
-        let settings = &registry.settings;
         let (actions_in, actions) = mpsc::channel(ACTION_QUEUE);
-        let stream_id = accepted.report.stream_id;
-        let give_up_at = now + settings.stream_limit.div_f64(settings.speed) + GRACE;
+        let (orders_in, orders) = mpsc::channel(ORDER_QUEUE);
+        let Admitted { report, chain, faults, skew } = accepted.admitted;
+        let recorder = registry.recorder();
+        let caller =
+            Caller { stream_id: report.stream_id, account: report.account.clone(), recorder: recorder.clone() };
+        let give_up_at = now + registry.longest_stream();
         Self {
-            entry: Entry::open(Arc::clone(&registry), accepted.report, actions_in),
+            entry: Entry::open(Arc::clone(&registry), report, recorder, actions_in, orders_in),
             dialogue: Dialogue::new(
-                Arc::clone(settings),
+                Arc::clone(&registry.settings),
                 Arc::clone(&registry.brain),
-                stream_id,
+                caller,
                 Arc::clone(&registry.next_turn_id),
                 now,
             ),
             emits: Vec::new(),
             body: accepted.body,
             assembler: Assembler::default(),
-            chain: accepted.chain,
+            chain,
+            skew,
             event: Vec::new(),
             outgoing: Outgoing::new(accepted.respond),
             phase: Phase::Talking,
             input_open: true,
             over: false,
             events: 0,
-            faults: Schedule::new(&settings.faults),
+            faults,
+            uncounted: None,
+            duplicates: 0,
             connection: accepted.connection,
             actions,
+            orders,
             timer: Box::pin(sleep_until(give_up_at.into())),
             give_up_at,
             verdict: None,
@@ -141,13 +167,15 @@ impl Stream {
     /// Waits for whatever comes next. Cancel-safe: each branch takes its item in the same poll that ends the wait.
     async fn next(&mut self) -> Wake {
         let talking = self.phase == Phase::Talking && self.outgoing.waiting_bytes() < HIGH_WATER;
-        let reading = self.input_open && (talking || matches!(self.phase, Phase::Ending | Phase::Closing));
+        let reading =
+            self.input_open && (talking || matches!(self.phase, Phase::Ending | Phase::Closing | Phase::Mute));
         self.arm_timer(talking);
         tokio::select! {
             biased;
             data = poll_fn(|cx| self.body.poll_data(cx)), if reading => Wake::Data(data),
             reaction = poll_fn(|cx| self.outgoing.poll(cx, !reading)) => Wake::Reaction(reaction),
             Some((turn_id, action)) = self.actions.recv(), if talking => Wake::Action(turn_id, action),
+            Some(order) = self.orders.recv() => Wake::Order(order),
             () = &mut self.timer => Wake::Timer,
         }
     }
@@ -156,7 +184,7 @@ impl Stream {
         match wake {
             Wake::Data(Some(Ok(data))) => self.take_data(data).await,
             Wake::Data(Some(Err(error))) => self.lost(error.reason()),
-            Wake::Data(None) => self.input_ended(),
+            Wake::Data(None) => self.input_ended().await,
             Wake::Reaction(Reaction::Gone(reason)) => self.lost(reason),
             Wake::Reaction(Reaction::Writable) => {}
             Wake::Action(turn_id, action) => {
@@ -164,15 +192,23 @@ impl Stream {
                     self.entry.close_turn(turn_id);
                 }
                 self.dialogue.on_action(turn_id, action, Instant::now(), &mut self.emits);
-                self.emit();
+                self.emit().await;
             }
-            Wake::Timer => self.tick(Instant::now()),
+            Wake::Order(armed) => {
+                self.faults.now(armed);
+                self.commit().await;
+            }
+            Wake::Timer => self.tick(Instant::now()).await,
         }
         self.flush();
     }
 
     async fn take_data(&mut self, data: Bytes) {
         let len = data.len();
+        if self.phase == Phase::Mute {
+            let _ = self.body.flow_control().release_capacity(len);
+            return;
+        }
         self.assembler.push(data);
         while let Some(message) = self.next_message() {
             if self.phase == Phase::Talking {
@@ -190,7 +226,7 @@ impl Stream {
     }
 
     fn next_message(&mut self) -> Option<Bytes> {
-        if self.over || self.phase == Phase::Stalled {
+        if self.over || matches!(self.phase, Phase::Stalled | Phase::Mute) {
             return None;
         }
         self.assembler.next().unwrap_or_else(|error| {
@@ -205,17 +241,18 @@ impl Stream {
 
     /// True: one event went to the dialogue. False: the empty message at the end.
     fn take_event(&mut self, message: &[u8]) -> Result<bool, String> {
-        let Some(chunk) = unseal(self.chain.as_mut(), message)? else { return Ok(false) };
+        let Some(chunk) = unseal(self.chain.as_mut(), message, self.skew)? else { return Ok(false) };
         decode_chunk(&chunk, &mut self.event)?;
         self.events += 1;
         let name = self.dialogue.on_event(&self.event, Instant::now(), &mut self.emits);
         self.entry.saw_event(name, self.dialogue.audio_bytes());
+        self.uncounted = Some(name);
         Ok(true)
     }
 
     /// After sessionEnd only the signed empty message may come, and its signature counts like any other.
     fn check_tail(&mut self, message: &[u8]) {
-        match unseal(self.chain.as_mut(), message) {
+        match unseal(self.chain.as_mut(), message, self.skew) {
             Ok(None) => {}
             Ok(Some(_)) => self.verdict = Some("an event came after sessionEnd".into()),
             Err(refused) => self.verdict = Some(format!("the message after sessionEnd was refused: {refused}")),
@@ -224,69 +261,54 @@ impl Stream {
 
     /// What follows the start (no events yet) and each event: headers, what the dialogue says, faults.
     async fn settle(&mut self) {
-        let mut fault = self.faults.due(self.events);
-        if let Some(refusal @ FaultKind::Refuse { .. }) = fault {
-            return self.apply(refusal);
+        if self.events <= 1 && self.begin().is_err() {
+            return;
         }
-        let headers_due = self.events > 0 || self.registry.settings.headers == HeadersAt::Immediately;
-        if headers_due && let Err(error) = self.outgoing.headers() {
-            return self.lost(error.reason());
-        }
-        self.emit();
-        while let Some(kind) = fault.filter(|_| self.phase == Phase::Talking) {
-            self.flush();
-            // Lets the connection write what was said before the fault.
-            tokio::task::yield_now().await;
-            self.apply(kind);
-            fault = self.faults.due(self.events);
+        self.emit().await;
+        self.count_input();
+        if self.faults.is_due() {
+            self.commit().await;
         }
     }
 
-    fn apply(&mut self, fault: FaultKind) {
-        match fault {
-            FaultKind::Refuse { status, code, message } => {
-                let refusal = Refusal::new(status, code, message);
-                self.verdict = Some(format!("fault: refused with {} {}", refusal.status, refusal.code));
-                if let Err(error) = self.outgoing.refuse(&refusal) {
-                    return self.lost(error.reason());
-                }
-                self.close();
+    /// Headers, or a refusal in their place (`Err`, as where the stream is lost).
+    fn begin(&mut self) -> Result<(), ()> {
+        self.count_input();
+        if let Some(armed) = self.faults.refusal() {
+            self.apply(&armed);
+            if self.phase != Phase::Talking || self.over {
+                return Err(());
             }
-            FaultKind::Reset { code } => {
-                let reason = Reason::from(code);
-                self.outgoing.reset(reason);
-                self.finish(format!("fault: reset {reason:?}"));
-            }
-            FaultKind::Fin => {
-                // Not dropped yet: h2 would send a reset ahead of the FIN.
-                self.stall("fault: FIN");
-                let _ = self.connection.try_send(ConnectionFault::Fin);
-            }
-            FaultKind::EndStream => self.begin_end("fault: END_STREAM"),
-            FaultKind::GoAway { code } => {
-                let _ = self.connection.try_send(ConnectionFault::GoAway(Reason::from(code)));
-            }
-            FaultKind::Exception { name, message } => {
-                self.end_with_exception(&name, &message, format!("fault: {name}"));
-            }
-            FaultKind::Stall => self.stall("fault: stall"),
         }
+        let at_once = self.registry.settings.headers == HeadersAt::Immediately || self.faults.wants_headers();
+        if (self.events > 0 || at_once)
+            && let Err(error) = self.outgoing.headers()
+        {
+            self.lost(error.reason());
+            return Err(());
+        }
+        self.faults.headers_sent();
+        Ok(())
     }
 
-    fn emit(&mut self) {
+    async fn emit(&mut self) {
         let mut emits = std::mem::take(&mut self.emits);
         for emit in emits.drain(..) {
             match emit {
                 // Notices to the host are owed even when the stream has just ended.
                 Emit::CancelTurn { turn_id } => self.entry.cancel_turn(turn_id),
                 _ if self.phase != Phase::Talking => {}
-                Emit::Event(event) => self.outgoing.event(&event),
+                Emit::Event(event) => self.say(&event).await,
                 Emit::Exception { name, message } => {
-                    self.end_with_exception(name, &message, format!("{name}: {message}"));
+                    if self.goes_on().await {
+                        self.end_with_exception(name, &message, format!("{name}: {message}"));
+                    }
                 }
                 Emit::End => {
-                    let clean = self.entry.last_event_is("sessionEnd");
-                    self.begin_end(if clean { CLEAN } else { "the input ended before sessionEnd" });
+                    if self.goes_on().await {
+                        let clean = self.entry.last_event_is("sessionEnd");
+                        self.begin_end(if clean { CLEAN } else { "the input ended before sessionEnd" });
+                    }
                 }
                 Emit::Ask(turn) => {
                     self.entry.open_turn(turn.turn_id);
@@ -301,20 +323,37 @@ impl Stream {
         self.entry.count_audio(self.dialogue.audio_bytes());
     }
 
-    fn tick(&mut self, now: Instant) {
+    async fn say(&mut self, event: &[u8]) {
+        let name = output::event_name(event);
+        self.outgoing.event(event);
+        self.entry.said(name);
+        if self.duplicates > 0 {
+            self.duplicates -= 1;
+            self.outgoing.event(event);
+            self.entry.said(name);
+        }
+        if !self.faults.is_empty() {
+            self.faults.output(name);
+            if self.faults.is_due() {
+                self.commit().await;
+            }
+        }
+    }
+
+    async fn tick(&mut self, now: Instant) {
         if now >= self.give_up_at {
             let reason = match (self.phase, &self.verdict) {
                 (Phase::Closing, Some(verdict)) if verdict == CLEAN => {
                     "the client left its input open after sessionEnd"
                 }
-                (Phase::Closing | Phase::Stalled, Some(verdict)) => verdict,
+                (Phase::Closing | Phase::Stalled | Phase::Mute, Some(verdict)) => verdict,
                 _ => "the client stopped reading",
             };
             self.finish(reason.to_owned());
         } else if self.phase == Phase::Talking && self.dialogue.next_deadline().is_some_and(|deadline| deadline <= now)
         {
             self.dialogue.on_timer(now, &mut self.emits);
-            self.emit();
+            self.emit().await;
         }
     }
 
@@ -325,17 +364,20 @@ impl Stream {
         if talking {
             deadline = self.dialogue.next_deadline().map_or(deadline, |next| next.min(deadline));
         }
+        if let Some(held_until) = self.outgoing.held_until() {
+            deadline = deadline.min(held_until);
+        }
         if self.timer.is_elapsed() || self.timer.deadline().into_std() > deadline {
             self.timer.as_mut().reset(deadline.into());
         }
     }
 
-    fn input_ended(&mut self) {
+    async fn input_ended(&mut self) {
         self.input_open = false;
         if self.phase == Phase::Talking {
             if self.assembler.is_empty() {
                 self.dialogue.on_input_end(Instant::now(), &mut self.emits);
-                self.emit();
+                self.emit().await;
             } else {
                 self.refuse_event("the input ended inside a message");
             }
@@ -360,13 +402,8 @@ impl Stream {
         self.phase = Phase::Ending;
     }
 
-    fn stall(&mut self, verdict: &str) {
-        self.verdict = Some(verdict.into());
-        self.phase = Phase::Stalled;
-    }
-
     fn flush(&mut self) {
-        if self.over || self.phase == Phase::Stalled {
+        if self.over || matches!(self.phase, Phase::Stalled | Phase::Mute) {
             return;
         }
         match self.outgoing.flush(self.phase == Phase::Ending) {
@@ -379,6 +416,7 @@ impl Stream {
     /// END_STREAM is out.
     fn close(&mut self) {
         self.phase = Phase::Closing;
+        self.entry.leave();
         self.give_up_at = Instant::now() + LINGER;
         if !self.input_open {
             self.finish_as_judged();

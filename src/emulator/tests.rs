@@ -30,7 +30,7 @@ fn settings_that_mean_nothing_are_refused() {
         assert!(start(Settings { speed, ..Settings::default() }).is_err(), "{speed}");
     }
     let refuse = FaultKind::Refuse { status: 429, code: "ThrottlingException".into(), message: String::new() };
-    let late = Settings { faults: vec![Fault { after_events: 7, kind: refuse }], ..Settings::default() };
+    let late = Settings { faults: vec![Fault::after_input(7, refuse)], ..Settings::default() };
     assert!(start(late).is_err());
 }
 

@@ -344,7 +344,7 @@ async def test_what_came_while_it_opened_is_kept_in_order_up_to_five_seconds(ope
 
 @pytest.mark.slow
 async def test_frames_that_the_session_refuses_are_counted_and_told(open_page, use_emulator):
-    with Emulator(brain="parrot", faults=[Fault.stall(after_events=8)]) as stalled:
+    with Emulator(brain="parrot", faults=[Fault.stall(after_input=8)]) as stalled:
         use_emulator(stalled)
         async with open_page(Talker) as page:
             await page.send({"type": "initialize"})
@@ -393,7 +393,7 @@ async def test_throttling_asks_to_come_back(open_page, use_emulator):
 
 
 async def test_a_stream_that_breaks_ends_with_an_error(open_page, use_emulator):
-    with Emulator(faults=[Fault.reset(after_events=12)]) as broken:
+    with Emulator(faults=[Fault.rst_stream(after_input=12)]) as broken:
         use_emulator(broken)
         async with open_page(Talker) as page:
             await page.send({"type": "initialize"})

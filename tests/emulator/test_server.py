@@ -93,7 +93,7 @@ def test_it_cannot_be_used_before_it_starts_or_started_twice():
         ({"stream_limit": float("nan")}, "stream_limit"),
         ({"max_streams": -1}, "cannot start"),
         ({"faults": [Fault.refuse(70_000, "A", "b")]}, "HTTP status"),
-        ({"faults": [Fault.refuse(400, "A", "b", after_events=9)]}, "impossible"),
+        ({"faults": [Fault.refuse(400, "A", "b", after_input=9)]}, "impossible"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, said):
@@ -134,10 +134,10 @@ async def test_other_keys_are_refused_unless_nothing_is_verified():
     ("fault", "error"),
     [
         (Fault.refuse(429, "ThrottlingException", "Too many."), novasonic.ThrottledError),
-        (Fault.exception("modelStreamErrorException", "Broken.", after_events=4), novasonic.ServiceError),
-        (Fault.reset(after_events=4), novasonic.StreamLostError),
-        (Fault.fin(after_events=4), novasonic.StreamLostError),
-        (Fault.end_stream(after_events=4), novasonic.StreamLostError),
+        (Fault.exception("modelStreamErrorException", "Broken.", after_input=4), novasonic.ServiceError),
+        (Fault.rst_stream(after_input=4), novasonic.StreamLostError),
+        (Fault.fin(after_input=4), novasonic.StreamLostError),
+        (Fault.end_stream(after_input=4), novasonic.StreamLostError),
     ],
 )
 async def test_faults_reach_the_client_as_its_own_errors(fault, error):

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use h2::Reason;
-use novasonic::emulator::{BrainChoice, Emulator, Fault, FaultKind, HeadersAt, Settings};
+use novasonic::emulator::{BrainChoice, Counting, Emulator, Fault, FaultKind, HeadersAt, Place, Scope, Settings};
 use tokio::time::timeout;
 
-use crate::raw_client::{Connection, Received, Stream, ended};
+use crate::raw_client::{Connection, Received, Signer, Stream, all_ended, ended};
 
 /// After the opening events and one chunk of audio.
 const MID_STREAM: u64 = 4;
 
-fn emulator(after_events: u64, kind: FaultKind) -> Emulator {
-    let faults = vec![Fault { after_events, kind }];
+fn emulator(after_input: u64, kind: FaultKind) -> Emulator {
+    with(vec![Fault::after_input(after_input, kind)])
+}
+
+fn with(faults: Vec<Fault>) -> Emulator {
     Emulator::start(Settings { brain: BrainChoice::Echo, verify: false, faults, ..Settings::default() }).unwrap()
 }
 
@@ -34,13 +37,13 @@ fn reset_reason(received: &Received) -> Option<Reason> {
 
 #[tokio::test]
 async fn a_refusal_takes_the_place_of_headers() {
-    for after_events in [0, 1] {
+    for after_input in [0, 1] {
         let kind =
             FaultKind::Refuse { status: 429, code: "ThrottlingException".into(), message: "Too many requests".into() };
-        let emulator = emulator(after_events, kind);
+        let emulator = emulator(after_input, kind);
         let connection = Connection::cleartext(&emulator).await;
         let mut stream = connection.open(None).await;
-        if after_events == 1 {
+        if after_input == 1 {
             stream.begin();
         }
         assert_eq!(stream.refusal().await, (429, "ThrottlingException".into(), "Too many requests".into()));
@@ -51,18 +54,18 @@ async fn a_refusal_takes_the_place_of_headers() {
 
 #[tokio::test]
 async fn a_reset_has_the_code_asked_for() {
-    for reason in [Reason::INTERNAL_ERROR, Reason::REFUSED_STREAM, Reason::NO_ERROR] {
-        let emulator = emulator(MID_STREAM, FaultKind::Reset { code: reason.into() });
+    for reason in (0..=13).map(Reason::from) {
+        let emulator = emulator(MID_STREAM, FaultKind::RstStream { code: reason.into() });
         let connection = Connection::cleartext(&emulator).await;
         let mut stream = talking(&connection).await;
         assert_eq!(reset_reason(&stream.rest().await), Some(reason));
-        assert!(ended(&emulator).await.ended.unwrap().starts_with("fault: reset"));
+        assert!(ended(&emulator).await.ended.unwrap().starts_with("fault: RST_STREAM"));
     }
 }
 
 #[tokio::test]
 async fn a_reset_may_come_before_any_event() {
-    let emulator = emulator(0, FaultKind::Reset { code: Reason::REFUSED_STREAM.into() });
+    let emulator = emulator(0, FaultKind::RstStream { code: Reason::REFUSED_STREAM.into() });
     let connection = Connection::cleartext(&emulator).await;
     let mut stream = connection.open(None).await;
     assert_eq!(reset_reason(&stream.next().await), Some(Reason::REFUSED_STREAM));
@@ -115,7 +118,7 @@ async fn end_stream_may_come_half_way() {
 
 #[tokio::test]
 async fn a_graceful_goaway_lets_the_stream_go_on() {
-    let emulator = emulator(MID_STREAM, FaultKind::GoAway { code: 0 });
+    let emulator = emulator(MID_STREAM, FaultKind::GoAway { code: 0, hard: false });
     let connection = Connection::cleartext(&emulator).await;
     let mut stream = talking(&connection).await;
     stream.audio(&[2; 640]);
@@ -128,7 +131,7 @@ async fn a_graceful_goaway_lets_the_stream_go_on() {
 
 #[tokio::test]
 async fn a_goaway_with_a_code_ends_the_connection() {
-    let emulator = emulator(MID_STREAM, FaultKind::GoAway { code: Reason::ENHANCE_YOUR_CALM.into() });
+    let emulator = emulator(MID_STREAM, FaultKind::GoAway { code: Reason::ENHANCE_YOUR_CALM.into(), hard: true });
     let connection = Connection::cleartext(&emulator).await;
     let mut stream = talking(&connection).await;
     assert!(matches!(stream.rest().await, Received::Failed(_)));
@@ -152,7 +155,7 @@ async fn an_exception_is_named_as_asked() {
 
 #[tokio::test]
 async fn a_stall_answers_nothing_and_reads_nothing_more() {
-    let emulator = emulator(MID_STREAM, FaultKind::Stall);
+    let emulator = emulator(MID_STREAM, FaultKind::Stall { scope: Scope::Stream, reading: false });
     let connection = Connection::cleartext(&emulator).await;
     let mut stream = talking(&connection).await;
     stream.audio(&[2; 640]);
@@ -168,8 +171,8 @@ async fn a_stall_answers_nothing_and_reads_nothing_more() {
 async fn faults_come_once_each_and_in_order() {
     let exception = FaultKind::Exception { name: "throttlingException".into(), message: "later".into() };
     let faults = vec![
-        Fault { after_events: MID_STREAM, kind: exception },
-        Fault { after_events: 2, kind: FaultKind::GoAway { code: 0 } },
+        Fault::after_input(MID_STREAM, exception),
+        Fault::after_input(2, FaultKind::GoAway { code: 0, hard: false }),
     ];
     let settings = Settings {
         brain: BrainChoice::Echo,
@@ -182,4 +185,261 @@ async fn faults_come_once_each_and_in_order() {
     let connection = Connection::cleartext(&emulator).await;
     let mut stream = talking(&connection).await;
     assert_eq!(stream.rest().await.exception().0, "throttlingException");
+}
+
+/// One stream of an account: its first audio, and how it ended.
+async fn talk_as(emulator: &Emulator, account: &str) -> (Stream, Connection) {
+    let own = Settings::default();
+    let id = if account.is_empty() { own.access_key_id } else { format!("{}_{account}", own.access_key_id) };
+    let connection = Connection::cleartext(emulator).await;
+    let mut stream = connection.open(Some(Signer::with_keys(&id, &own.secret_access_key, None))).await;
+    stream.begin();
+    stream.audio(&[1; 640]);
+    assert_eq!(stream.next_audio().await, [1; 640]);
+    (stream, connection)
+}
+
+fn io_error(received: Received) -> std::io::ErrorKind {
+    match received {
+        Received::Failed(error) => error.get_io().map(std::io::Error::kind).unwrap_or_else(|| panic!("{error:?}")),
+        other => panic!("expected a broken connection, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_tcp_reset_comes_behind_what_was_said_and_takes_all_streams_along() {
+    let emulator = with(vec![Fault { stream: Some(2), ..Fault::after_output(4, FaultKind::TcpReset) }]);
+    let connection = Connection::cleartext(&emulator).await;
+    let mut first = talking(&connection).await;
+    let mut second = connection.open(None).await;
+    second.begin();
+    // completionStart, contentStart and two of the three echoes. All at once, because a client that writes to a connection
+    // that was reset loses what it has not read.
+    for _ in 0..3 {
+        second.audio(&[2; 640]);
+    }
+    let mut events = 0;
+    let end = loop {
+        match second.next().await {
+            Received::Event(_) => events += 1,
+            end => break end,
+        }
+    };
+    assert_eq!(events, 4);
+    assert_eq!(io_error(end), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(io_error(first.rest().await), std::io::ErrorKind::ConnectionReset);
+    let reports = all_ended(&emulator).await;
+    assert_eq!(reports[1].faults, ["tcp_reset after output 4"]);
+    assert_eq!(reports[1].outputs.values().sum::<u64>(), 4);
+    assert_eq!((reports[0].faults.len(), reports[1].ended.as_deref()), (0, Some("fault: TCP reset")));
+    assert!(reports[1].fault_at.unwrap() >= reports[1].opened_at);
+}
+
+#[tokio::test]
+async fn a_tcp_reset_under_tls_is_one_too() {
+    let emulator = emulator(MID_STREAM, FaultKind::TcpReset);
+    let connection = Connection::tls(&emulator, "localhost").await.unwrap();
+    let mut stream = talking(&connection).await;
+    assert_eq!(io_error(stream.rest().await), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_fault_may_wait_for_the_nth_event_of_a_name() {
+    let place = Place::Input { count: 2, counting: Counting::Named("audioInput".into()) };
+    let emulator = with(vec![Fault::new(FaultKind::EndStream, place)]);
+    let connection = Connection::cleartext(&emulator).await;
+    let mut stream = talking(&connection).await;
+    stream.audio(&[2; 640]);
+    assert_eq!(stream.next_audio().await, [2; 640], "what was said at once in answer comes first");
+    assert!(matches!(stream.rest().await, Received::End));
+    assert_eq!(emulator.streams()[0].inputs["audioInput"], 2);
+}
+
+#[tokio::test]
+async fn a_fault_at_the_last_event_comes_before_the_end() {
+    // sessionEnd is the seventh.
+    let emulator = emulator(7, FaultKind::RstStream { code: Reason::CANCEL.into() });
+    let connection = Connection::cleartext(&emulator).await;
+    let mut stream = talking(&connection).await;
+    stream.finish();
+    assert_eq!(reset_reason(&stream.rest().await), Some(Reason::CANCEL));
+    assert_eq!(ended(&emulator).await.events.last().unwrap(), "sessionEnd");
+}
+
+#[tokio::test]
+async fn a_fault_is_for_the_account_that_signed() {
+    let fault = Fault { account: Some("anna".into()), ..Fault::after_output(3, FaultKind::EndStream) };
+    let settings = Settings { brain: BrainChoice::Echo, faults: vec![fault], ..Settings::default() };
+    let emulator = Emulator::start(settings).unwrap();
+    for (account, number) in [("anna", 1), ("", 1), ("otto", 1), ("anna", 2)] {
+        let (mut stream, _connection) = talk_as(&emulator, account).await;
+        if account != "anna" {
+            stream.audio(&[2; 640]);
+            assert_eq!(stream.next_audio().await, [2; 640]);
+            stream.finish();
+        }
+        assert!(matches!(stream.rest().await, Received::End));
+        let report = emulator.streams().pop().unwrap();
+        assert_eq!((&*report.account, report.number), (account, number));
+        assert_eq!(report.faults.len(), usize::from(account == "anna"));
+    }
+}
+
+#[tokio::test]
+async fn an_account_needs_the_emulators_secret() {
+    let emulator = Emulator::start(Settings::default()).unwrap();
+    let own = Settings::default();
+    for (id, secret, said) in [
+        (format!("{}_anna", own.access_key_id), "another secret", "InvalidSignatureException"),
+        (format!("{}anna", own.access_key_id), &*own.secret_access_key, "UnrecognizedClientException"),
+        (format!("{}_", own.access_key_id), &*own.secret_access_key, "UnrecognizedClientException"),
+    ] {
+        let connection = Connection::cleartext(&emulator).await;
+        let mut stream = connection.open(Some(Signer::with_keys(&id, secret, None))).await;
+        assert_eq!(stream.refusal().await.1, said);
+    }
+}
+
+/// Whether the peer answers a ping within a second.
+async fn answers_pings(connection: &mut Connection) -> bool {
+    let ping = connection.ping();
+    timeout(Duration::from_secs(1), ping).await.is_ok_and(|answer| answer.is_ok())
+}
+
+#[tokio::test]
+async fn a_stalled_stream_leaves_its_connection_alive() {
+    let emulator =
+        with(vec![Fault { stream: Some(1), ..Fault::after_input(MID_STREAM, stall(Scope::Stream, false)) }]);
+    let mut connection = Connection::cleartext(&emulator).await;
+    let mut stream = talking(&connection).await;
+    stream.audio(&[2; 640]);
+    assert!(timeout(Duration::from_millis(200), stream.next()).await.is_err());
+    assert!(answers_pings(&mut connection).await);
+    talking(&connection).await;
+}
+
+#[tokio::test]
+async fn a_stalled_connection_is_a_silent_peer() {
+    for reading in [false, true] {
+        let emulator = emulator(MID_STREAM, stall(Scope::Connection, reading));
+        let mut connection = Connection::cleartext(&emulator).await;
+        let mut stream = talking(&connection).await;
+        stream.audio(&[2; 640]);
+        assert!(timeout(Duration::from_millis(200), stream.next()).await.is_err());
+        assert!(!answers_pings(&mut connection).await);
+        assert_eq!(emulator.streams()[0].ended, None);
+        // Once the client has gone, so does the stream.
+        connection.ended.abort();
+        drop((stream, connection));
+        assert_eq!(ended(&emulator).await.ended.as_deref(), Some("fault: stall"));
+    }
+}
+
+#[tokio::test]
+async fn a_stall_that_reads_takes_whatever_comes() {
+    // Four windows' worth: without reading the first would be the last.
+    let sent = async |reading| {
+        let emulator = emulator(MID_STREAM, stall(Scope::Stream, reading));
+        let connection = Connection::cleartext(&emulator).await;
+        let mut stream = talking(&connection).await;
+        let mut sent = 0;
+        while sent < 4 * 1024 * 1024 {
+            stream.sending.reserve_capacity(64 * 1024);
+            let room = std::future::poll_fn(|cx| stream.sending.poll_capacity(cx));
+            let Ok(Some(Ok(room))) = timeout(Duration::from_millis(300), room).await else { return sent };
+            stream.bytes(vec![0; room]);
+            sent += room;
+        }
+        let nothing = timeout(Duration::from_millis(100), stream.next()).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        sent
+    };
+    assert!(sent(true).await >= 4 * 1024 * 1024);
+    assert!(sent(false).await < 2 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn no_headers_come_where_none_were_wanted() {
+    let emulator = emulator(0, stall(Scope::Stream, true));
+    let connection = Connection::cleartext(&emulator).await;
+    let mut stream = connection.open(None).await;
+    stream.begin();
+    assert!(timeout(Duration::from_millis(300), stream.head()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_fault_after_headers_lets_them_out_at_once() {
+    let emulator = with(vec![Fault::new(FaultKind::EndStream, Place::Headers)]);
+    let connection = Connection::cleartext(&emulator).await;
+    let mut stream = connection.open(None).await;
+    assert_eq!(stream.head().await.unwrap().status(), 200);
+    assert!(matches!(stream.next().await, Received::End));
+}
+
+fn stall(scope: Scope, reading: bool) -> FaultKind {
+    FaultKind::Stall { scope, reading }
+}
+
+#[tokio::test]
+async fn live_streams_can_be_told_to_break() {
+    let settings = Settings { brain: BrainChoice::Echo, ..Settings::default() };
+    let emulator = Emulator::start(settings).unwrap();
+    let (mut anna, _a) = talk_as(&emulator, "anna").await;
+    let (mut otto, _o) = talk_as(&emulator, "otto").await;
+    let fault = Fault::after_input(0, FaultKind::TcpReset);
+    assert_eq!(emulator.commit(Fault { account: Some("anna".into()), ..fault.clone() }), Ok(1));
+    assert_eq!(io_error(anna.rest().await), std::io::ErrorKind::ConnectionReset);
+    otto.audio(&[2; 640]);
+    assert_eq!(otto.next_audio().await, [2; 640]);
+    assert_eq!(emulator.commit(fault), Ok(1));
+    assert_eq!(io_error(otto.rest().await), std::io::ErrorKind::ConnectionReset);
+    let refuse = FaultKind::Refuse { status: 429, code: "A".into(), message: String::new() };
+    assert!(emulator.commit(Fault::after_input(0, refuse)).unwrap_err().contains("opening"));
+    assert!(emulator.commit(Fault::after_input(3, FaultKind::Fin)).unwrap_err().contains("no place"));
+}
+
+#[tokio::test]
+async fn faults_can_be_set_and_cleared_while_it_runs() {
+    let emulator = with(Vec::new());
+    let connection = Connection::cleartext(&emulator).await;
+    let mut before = talking(&connection).await;
+    emulator.add_faults(vec![Fault::after_input(MID_STREAM + 1, FaultKind::EndStream)]).unwrap();
+    let late = Fault::after_input(9, FaultKind::Refuse { status: 429, code: "A".into(), message: String::new() });
+    assert!(emulator.add_faults(vec![late]).is_err());
+    let mut stream = talking(&connection).await;
+    emulator.clear_faults();
+    let mut after = talking(&connection).await;
+    for stream in [&mut before, &mut stream, &mut after] {
+        stream.audio(&[2; 640]);
+        assert_eq!(stream.next_audio().await, [2; 640]);
+    }
+    assert!(matches!(stream.rest().await, Received::End));
+    for stream in [&mut before, &mut after] {
+        stream.audio(&[3; 640]);
+        assert_eq!(stream.next_audio().await, [3; 640]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_heard_is_kept_where_asked_for() {
+    let counted: Vec<u8> = (0..640_u16).flat_map(u16::to_le_bytes).collect();
+    for record in [true, false] {
+        let settings = Settings { brain: BrainChoice::Echo, verify: false, record, ..Settings::default() };
+        let emulator = Emulator::start(settings).unwrap();
+        let connection = Connection::cleartext(&emulator).await;
+        for _ in 0..2 {
+            let mut stream = connection.open(None).await;
+            stream.begin();
+            for piece in counted.chunks(320) {
+                stream.audio(piece);
+                stream.next_audio().await;
+            }
+            stream.finish();
+            assert!(matches!(stream.rest().await, Received::End));
+        }
+        for id in [1, 2] {
+            assert_eq!(emulator.recording(id).map(|recording| recording.pcm), record.then(|| counted.clone()));
+        }
+        assert_eq!(emulator.recording(3), None);
+    }
 }

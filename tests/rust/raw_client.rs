@@ -44,6 +44,7 @@ pub(crate) struct Connection {
     scheme: &'static str,
     /// What became of it, once it has ended.
     pub(crate) ended: JoinHandle<Result<(), h2::Error>>,
+    pings: Option<h2::PingPong>,
 }
 
 impl Connection {
@@ -86,14 +87,19 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // Narrow streams in a wide connection: one that is not read stops itself and no neighbour.
-        let (requests, connection) = h2::client::Builder::new()
+        let (requests, mut connection) = h2::client::Builder::new()
             .initial_window_size(65_535)
             .initial_connection_window_size(16 * 1024 * 1024)
             .handshake(socket)
             .await
             .unwrap();
+        let pings = connection.ping_pong();
         let ended = tokio::spawn(connection);
-        Self { requests, authority, scheme, ended }
+        Self { requests, authority, scheme, ended, pings }
+    }
+
+    pub(crate) async fn ping(&mut self) -> Result<(), h2::Error> {
+        self.pings.as_mut().unwrap().ping(h2::Ping::opaque()).await.map(drop)
     }
 
     /// What the peer's SETTINGS allow.
@@ -373,15 +379,23 @@ impl Stream {
 
 /// The emulator's only stream, once it has ended.
 pub(crate) async fn ended(emulator: &Emulator) -> StreamReport {
-    let report = async {
+    let reports = all_ended(emulator).await;
+    let [report] = reports.as_slice() else { panic!("no single stream: {reports:?}") };
+    report.clone()
+}
+
+/// The emulator's streams, once all have ended.
+pub(crate) async fn all_ended(emulator: &Emulator) -> Vec<StreamReport> {
+    let reports = async {
         loop {
-            match emulator.streams().as_slice() {
-                [report] if report.ended.is_some() => return report.clone(),
-                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            let reports = emulator.streams();
+            if !reports.is_empty() && reports.iter().all(|report| report.ended.is_some()) {
+                return reports;
             }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(LIMIT, report).await.unwrap_or_else(|_| panic!("no single ended stream: {:?}", emulator.streams()))
+    timeout(LIMIT, reports).await.unwrap_or_else(|_| panic!("still live: {:?}", emulator.streams()))
 }
 
 fn encode(message: &Message) -> Bytes {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use novasonic::{
     conversation::{EndReason, Event, EventKind, Limits, Prices, Speaker},
-    emulator::{BrainChoice, Emulator, Fault, FaultKind, Settings, StreamReport},
+    emulator::{BrainChoice, Emulator, Fault, FaultKind, Scope, Settings, StreamReport},
     error::{Error, ErrorKind},
     protocol::{SampleRate, StreamConfig, ToolChoice},
     session::{Answer, Buffers, DeviceRates, Request, Session, SessionConfig, Timeouts, TokioClock},
@@ -289,9 +289,10 @@ async fn a_stranger_is_refused() {
 async fn a_broken_stream_is_an_error_never_a_clean_end() {
     let exception = |name: &str| FaultKind::Exception { name: name.into(), message: "Not now.".into() };
     let cases = [
-        (FaultKind::Reset { code: 2 }, ErrorKind::StreamLost),
-        (FaultKind::Reset { code: 0 }, ErrorKind::StreamLost),
+        (FaultKind::RstStream { code: 2 }, ErrorKind::StreamLost),
+        (FaultKind::RstStream { code: 0 }, ErrorKind::StreamLost),
         (FaultKind::Fin, ErrorKind::StreamLost),
+        (FaultKind::TcpReset, ErrorKind::StreamLost),
         (FaultKind::EndStream, ErrorKind::StreamLost),
         (exception("throttlingException"), ErrorKind::Throttled),
         (exception("validationException"), ErrorKind::Validation),
@@ -299,7 +300,7 @@ async fn a_broken_stream_is_an_error_never_a_clean_end() {
         (exception("modelTimeoutException"), ErrorKind::Service),
     ];
     for (fault, expected) in cases {
-        let faults = vec![Fault { after_events: OPENING_EVENTS + 3, kind: fault.clone() }];
+        let faults = vec![Fault::after_input(OPENING_EVENTS + 3, fault.clone())];
         let service = Service::start(Settings { faults, ..echo() });
         let mut talk = service.connect();
         talk.session.opened().await.unwrap();
@@ -329,7 +330,7 @@ async fn a_refusal_before_headers_fails_the_opening() {
         (503, "ServiceUnavailableException", ErrorKind::Service),
     ] {
         let kind = FaultKind::Refuse { status, code: code.into(), message: "Not now.".into() };
-        let service = Service::start(Settings { faults: vec![Fault { after_events: 0, kind }], ..echo() });
+        let service = Service::start(Settings { faults: vec![Fault::after_input(0, kind)], ..echo() });
         let mut talk = service.connect();
         let error = talk.session.opened().await.unwrap_err();
         assert_eq!((error.kind, error.code.as_str()), (expected, code), "{error}");
@@ -339,7 +340,7 @@ async fn a_refusal_before_headers_fails_the_opening() {
 
 #[tokio::test]
 async fn a_graceful_goaway_leaves_a_running_session_alone() {
-    let faults = vec![Fault { after_events: OPENING_EVENTS + 1, kind: FaultKind::GoAway { code: 0 } }];
+    let faults = vec![Fault::after_input(OPENING_EVENTS + 1, FaultKind::GoAway { code: 0, hard: false })];
     let service = Service::start(Settings { faults, ..echo() });
     let mut talk = service.connect();
     talk.session.opened().await.unwrap();
@@ -352,7 +353,7 @@ async fn a_graceful_goaway_leaves_a_running_session_alone() {
 
 #[tokio::test]
 async fn a_service_that_stalls_is_bounded() {
-    let stall = |after_events| vec![Fault { after_events, kind: FaultKind::Stall }];
+    let stall = |after_events| vec![Fault::after_input(after_events, FaultKind::Stall { scope: Scope::Stream, reading: false })];
     let keys = || keys(&Settings::default().access_key_id, &Settings::default().secret_access_key);
     let short = || Timeouts { open: Duration::from_millis(500), close: Duration::from_millis(500) };
 

@@ -11,8 +11,8 @@ It is not AWS and says so in every line it logs.
 
 from novasonic.emulator._scenarios import scenarios
 from novasonic.emulator.faults import Fault
-from novasonic.emulator.reports import StreamReport
+from novasonic.emulator.reports import Recording, StreamReport
 from novasonic.emulator.server import Emulator
 from novasonic.emulator.turn import Brain, Turn
 
-__all__ = ["Brain", "Emulator", "Fault", "StreamReport", "Turn", "scenarios"]
+__all__ = ["Brain", "Emulator", "Fault", "Recording", "StreamReport", "Turn", "scenarios"]

@@ -61,6 +61,7 @@ class BrainHost:
     def _start(
         self,
         turn_id: int,
+        caller: tuple[int, str],
         text: str | None,
         pcm: bytes,
         rate: int,
@@ -74,6 +75,8 @@ class BrainHost:
         turn = Turn(
             self._core,
             turn_id,
+            stream_id=caller[0],
+            account=caller[1],
             text=text,
             pcm=pcm,
             rate=rate,

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import os
 import shutil
 import tempfile
 import threading
 import warnings
 import weakref
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from novasonic import _core
 from novasonic.client import NovaSonic
-from novasonic.config import Credentials
+from novasonic.config import Credentials, Message
 from novasonic.emulator._host import BrainHost
 from novasonic.emulator._scenarios import scenario_path
-from novasonic.emulator.reports import StreamReport
+from novasonic.emulator.reports import Recording, StreamReport
 from novasonic.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -61,11 +62,13 @@ class Emulator:
         san: Further names and addresses for the certificate, beside localhost, 127.0.0.1 and ::1.
         headers: When response headers are sent: ``"first-event"``, as the service does, or ``"immediately"``.
         allow_remote: Allow a `host` that other machines can reach.
-        max_streams: HTTP/2 streams that one connection may carry at a time.
+        max_streams: HTTP/2 streams that one connection may carry at a time; an account's quota is `Fault.quota`.
         idle_limit: Seconds without audio or text after which a stream is ended (service: 55 s).
         stream_limit: Seconds after which a stream is ended (service: 480 s).
-        faults: Committed on each stream.
-        credentials: The only keys accepted where `verify` is true; None: a pair of the emulator's own.
+        faults: What goes wrong, and where; a script may bring more (``[[fault]]``).
+        record: Keep what clients send, for `recording`.
+        credentials: The only keys accepted where `verify` is true, with the accounts under them (`account`); None: a
+            pair of the emulator's own.
         on_log: Called with each line of the log, which goes to the logger ``novasonic.emulator`` too.
 
     Raises:
@@ -89,6 +92,7 @@ class Emulator:
         idle_limit: float = 55.0,
         stream_limit: float = 480.0,
         faults: Iterable[Fault] = (),
+        record: bool = False,
         credentials: Credentials | None = None,
         on_log: Callable[[str], None] | None = None,
     ) -> None:
@@ -124,7 +128,8 @@ class Emulator:
             "max_streams": max_streams,
             "idle_limit": float(idle_limit),
             "stream_limit": float(stream_limit),
-            "faults": [(f.after_events, f.kind, f.name, f.message, f.number) for f in faults],
+            "faults": [json.dumps(fault.to_dict()) for fault in faults],
+            "record": record,
         }
         self._host = host
         self._on_log = on_log
@@ -165,23 +170,84 @@ class Emulator:
     @property
     def streams(self) -> tuple[StreamReport, ...]:
         """Every stream so far, live and ended (the last 10,000)."""
-        return tuple(
-            StreamReport(stream, connection, model, region, key, tuple(events), heard, said, ended)
-            for stream, connection, model, region, key, events, heard, said, ended in self._started().streams()
+        return tuple(StreamReport(**report) for report in self._started().streams())
+
+    def recording(self, stream_id: int) -> Recording | None:
+        """Return what a client sent on one of `streams`; None where there is none, or ``record`` was not asked for."""
+        kept = self._started().recording(stream_id)
+        if kept is None:
+            return None
+        pcm, system, history, typed, tool_results, truncated = kept
+        return Recording(
+            pcm=pcm,
+            system=system,
+            history=tuple(Message(cast("Any", role), text) for role, text in history if text.strip()),
+            typed=tuple(typed),
+            tool_results=tuple(tool_results),
+            truncated=truncated,
         )
 
-    def client(self, *, http: bool = False) -> NovaSonic:
-        """Return a client of this emulator.
+    def account(self, name: str) -> Credentials:
+        """Return keys for an account of its own, which faults and quotas can be for.
+
+        They are the emulator's own with `name` behind the key id: any name will do, none needs to be registered.
+
+        Args:
+            name: Of letters, digits, ``-`` and ``_``; empty: the emulator's own keys.
+
+        Raises:
+            ConfigError: ``code="invalid_emulator"``: another character.
+        """
+        if not all(char.isascii() and (char.isalnum() or char in "-_") for char in name):
+            raise _config_error(f"The account {name!r} has something other than letters, digits, - and _ in its name.")
+        if not name:
+            return self.credentials
+        own = self.credentials
+        return Credentials(f"{own.access_key_id}_{name}", own.secret_access_key, own.session_token, own.expires_at)
+
+    def client(self, *, http: bool = False, account: str = "") -> NovaSonic:
+        """Return a client of this emulator, which shares no connection with any other.
 
         Args:
             http: Use the cleartext port instead of TLS.
+            account: Whose keys it signs with; see `account`.
         """
         return NovaSonic(
             region=REGION,
-            credentials=self.credentials,
+            credentials=self.account(account),
             endpoint_url=self.http_url if http else self.url,
             ca_bundle=None if http else self.ca_bundle,
         )
+
+    # What goes wrong.
+
+    def add_faults(self, *faults: Fault) -> None:
+        """Set faults for streams that are opened from now on.
+
+        Raises:
+            ConfigError: ``code="invalid_fault"``: one of them is impossible; none was set.
+        """
+        with _fault_errors():
+            self._started().add_faults([json.dumps(fault.to_dict()) for fault in faults])
+
+    def clear_faults(self) -> None:
+        """Set no faults any more. Streams that are open keep theirs."""
+        self._started().clear_faults()
+
+    def commit(self, fault: Fault) -> int:
+        """Commit a fault at once on all live streams (of its account).
+
+        Args:
+            fault: Without a place, and not about opening a stream.
+
+        Returns:
+            How many streams were told.
+
+        Raises:
+            ConfigError: ``code="invalid_fault"``: it has a place, or is about opening a stream.
+        """
+        with _fault_errors():
+            return self._started().commit(json.dumps(fault.to_dict()))
 
     # Its life.
 
@@ -322,6 +388,14 @@ def _choose(brain: str | Brain) -> tuple[Brain | None, str, str | None]:
     raise _config_error(
         f'No brain is called {brain!r}. There are "echo", "parrot", "script:FILE", "scenario:NAME" and "voice".'
     )
+
+
+@contextmanager
+def _fault_errors() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"{error}.", code="invalid_fault") from error
 
 
 def _remove(directory: Path, pid: int) -> None:

@@ -37,6 +37,8 @@ class Turn:
         system: The system prompt.
         history: What was said before on this stream, the replayed history first.
         tools: Names of the tools the client declared.
+        stream_id: The stream it belongs to, as in `Emulator.streams`.
+        account: The account that opened the stream (see `Emulator.account`).
         tool_choice: What the client wants called: None: whatever the model likes; ``"any"``: some tool; else the tool
             of this name. It is for the brain to obey.
     """
@@ -46,6 +48,8 @@ class Turn:
         core: _core.Emulator,
         turn_id: int,
         *,
+        stream_id: int,
+        account: str,
         text: str | None,
         pcm: bytes,
         rate: int,
@@ -56,6 +60,8 @@ class Turn:
         tools: tuple[str, ...],
         tool_choice: str | None,
     ) -> None:
+        self.stream_id = stream_id
+        self.account = account
         self.text = text
         self.pcm = pcm
         self.rate = rate

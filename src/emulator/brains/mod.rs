@@ -13,6 +13,7 @@ use std::{io, sync::Arc, time::Instant};
 
 use super::{
     build::Build,
+    faults::Fault,
     pace::Pace,
     settings::{BrainChoice, TurnRequest},
 };
@@ -62,6 +63,14 @@ impl Brain {
         match self {
             Self::Script(script) => script.build(),
             Self::Echo | Self::Parrot | Self::Host => Build::default(),
+        }
+    }
+
+    /// Those that its script commits.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        match self {
+            Self::Script(script) => script.faults().to_vec(),
+            Self::Echo | Self::Parrot | Self::Host => Vec::new(),
         }
     }
 

@@ -14,6 +14,10 @@
 //! speech_events = true          # whether userSpeechStart and userSpeechEnd are sent
 //! announced_audio = true        # whether audio has a contentStart
 //!
+//! [[fault]]                     # what goes wrong, and where: see faults/table.rs
+//! kind = "tcp_reset"
+//! after_output = 12
+//!
 //! [[turn]]                      # taken in order, one for each thing the user says or types
 //! heard = "How warm is it?"     # the transcript of a spoken turn; left out: the length of the speech; several
 //!                               # strings: as many fragments
@@ -57,6 +61,7 @@ use bytes::Bytes;
 use super::plan::{Manner, Step};
 use crate::emulator::{
     build::Build,
+    faults::Fault,
     settings::{BrainAction, TurnRequest},
     sound,
 };
@@ -67,6 +72,7 @@ const NO_TURN: &str = "The script has no turn for this.";
 #[derive(Default)]
 pub(in crate::emulator) struct Script {
     build: Build,
+    faults: Vec<Fault>,
     in_order: Vec<Turn>,
     /// With the lower-case text they wait for.
     on_text: Vec<(String, Turn)>,
@@ -106,6 +112,10 @@ impl Script {
 
     pub(super) fn build(&self) -> Build {
         self.build
+    }
+
+    pub(super) fn faults(&self) -> &[Fault] {
+        &self.faults
     }
 
     /// `place` is how many turns of the script this stream has had.

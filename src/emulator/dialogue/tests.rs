@@ -28,7 +28,8 @@ struct Stage {
 impl Stage {
     fn new(brain: Brain, settings: Settings) -> Self {
         let now = Instant::now();
-        let dialogue = Dialogue::new(settings.into(), brain.into(), 7, Arc::new(AtomicU64::new(1)), now);
+        let caller = Caller { stream_id: 7, ..Caller::default() };
+        let dialogue = Dialogue::new(settings.into(), brain.into(), caller, Arc::new(AtomicU64::new(1)), now);
         Self { dialogue, now, out: Vec::new() }
     }
 

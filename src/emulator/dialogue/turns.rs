@@ -72,7 +72,8 @@ impl Dialogue {
         let untold_ms = listening.then(|| duration_ms(pcm.len(), self.input_rate_hz.max(1)));
         let request = TurnRequest {
             turn_id: self.next_turn_id.fetch_add(1, Ordering::Relaxed),
-            stream_id: self.stream_id,
+            stream_id: self.caller.stream_id,
+            account: self.caller.account.clone(),
             text,
             pcm: pcm.into(),
             rate_hz: self.input_rate_hz,

@@ -15,6 +15,7 @@ use super::{Does, Planned, Script, Sound, Turn, recording};
 use crate::emulator::{
     brains::{plan::Manner, results},
     build::{BargeIn, Build},
+    faults::Table as FaultTable,
 };
 
 const TONE_MS: u32 = 500;
@@ -30,6 +31,8 @@ struct FileTable {
     #[serde(rename = "description")]
     _description: Option<String>,
     service: Option<Spanned<Build>>,
+    #[serde(default)]
+    fault: Vec<Spanned<FaultTable>>,
     turn: Vec<TurnTable>,
 }
 
@@ -87,6 +90,10 @@ impl Reader<'_> {
             if script.build.barge_in == BargeIn::SpeechOnly && !script.build.speech_events {
                 return Err(self.error(&build.span(), "barge_in: speech_only needs speech_events"));
             }
+        }
+        for table in file.fault {
+            let at = table.span();
+            script.faults.push(table.into_inner().fault().map_err(|wrong| self.error(&at, wrong))?);
         }
         for table in file.turn {
             let TurnTable { when, on_result, heard, step } = table;

@@ -44,6 +44,7 @@ fn request(text: Option<&str>) -> TurnRequest {
     TurnRequest {
         turn_id: 1,
         stream_id: 1,
+        account: String::new(),
         text: text.map(str::to_owned),
         pcm: Bytes::new(),
         rate_hz: 16_000,

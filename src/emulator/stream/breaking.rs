@@ -1,0 +1,157 @@
+//! Faults on one stream: committed in their places, behind what was said before them.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use h2::Reason;
+use tokio::time::{sleep_until, timeout};
+
+use super::{Phase, Stream};
+use crate::emulator::{
+    faults::{Armed, ConnectionFault, FaultKind, Scope},
+    outgoing::Reaction,
+    request::Refusal,
+};
+
+/// A client that does not read is not waited for longer.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+impl Stream {
+    /// Faults see an input event only when it was answered.
+    pub(super) fn count_input(&mut self) {
+        if let Some(name) = self.uncounted.take() {
+            self.faults.input(name);
+        }
+    }
+
+    /// Before the stream ends by itself: true where no fault has ended it first.
+    pub(super) async fn goes_on(&mut self) -> bool {
+        self.count_input();
+        if self.faults.is_due() {
+            self.commit().await;
+        }
+        self.phase == Phase::Talking && !self.over
+    }
+
+    pub(super) async fn commit(&mut self) {
+        while self.phase == Phase::Talking
+            && !self.over
+            && let Some(armed) = self.faults.next()
+        {
+            self.drain().await;
+            if !self.over {
+                self.apply(&armed);
+            }
+        }
+    }
+
+    /// Lets what was said before the fault reach the socket.
+    async fn drain(&mut self) {
+        let drained = async {
+            loop {
+                self.flush();
+                // The connection writes when it is polled.
+                tokio::task::yield_now().await;
+                if self.over || self.outgoing.waiting_bytes() == 0 {
+                    return;
+                }
+                if let Some(held_until) = self.outgoing.held_until() {
+                    sleep_until(held_until.into()).await;
+                    continue;
+                }
+                match poll_fn(|cx| self.outgoing.poll(cx, true)).await {
+                    Reaction::Gone(reason) => return self.lost(reason),
+                    Reaction::Writable => {}
+                }
+            }
+        };
+        let _ = timeout(DRAIN_LIMIT, drained).await;
+    }
+
+    pub(super) fn apply(&mut self, armed: &Arc<Armed>) {
+        let fault = &armed.fault;
+        if let FaultKind::Quota { max } = fault.kind
+            && self.entry.streams_of_account() <= max
+        {
+            return armed.put_back();
+        }
+        self.entry.committed(fault);
+        match &fault.kind {
+            FaultKind::Refuse { status, code, message } => self.refuse(&Refusal::new(*status, code, message)),
+            FaultKind::Quota { max } => {
+                let message = format!("Too many concurrent streams: the account may have {max}.");
+                self.refuse(&Refusal::new(400, "ServiceQuotaExceededException", message));
+            }
+            FaultKind::Skew { seconds } => self.skew = time::Duration::seconds(*seconds),
+            FaultKind::RstStream { code } => {
+                let reason = Reason::from(*code);
+                self.outgoing.reset(reason);
+                self.finish(format!("fault: RST_STREAM {reason:?}"));
+            }
+            FaultKind::TcpReset => self.break_connection("fault: TCP reset", ConnectionFault::TcpReset),
+            FaultKind::Fin => self.break_connection("fault: FIN", ConnectionFault::Fin),
+            FaultKind::GoAway { code, hard } => {
+                let fault = ConnectionFault::GoAway { reason: Reason::from(*code), hard: *hard };
+                if *hard {
+                    self.break_connection("fault: GOAWAY", fault);
+                } else {
+                    let _ = self.connection.try_send(fault);
+                }
+            }
+            FaultKind::EndStream => self.begin_end("fault: END_STREAM"),
+            FaultKind::Exception { name, message } => {
+                self.end_with_exception(name, message, format!("fault: {name}"));
+            }
+            FaultKind::Error { name, message } => {
+                self.outgoing.error(name, message);
+                self.begin_end(format!("fault: error {name}"));
+            }
+            FaultKind::Stall { scope: Scope::Stream, reading } => {
+                self.stall("fault: stall", if *reading { Phase::Mute } else { Phase::Stalled });
+            }
+            FaultKind::Stall { scope: Scope::Connection, reading } => {
+                self.break_connection("fault: stall", ConnectionFault::Stall { reading: *reading });
+            }
+            FaultKind::Truncated => {
+                self.outgoing.half_a_message();
+                self.begin_end("fault: truncated");
+            }
+            FaultKind::BadCrc => self.outgoing.bad_crc(),
+            FaultKind::Junk(junk) => self.outgoing.junk(*junk),
+            FaultKind::Event { name, fields } => self.outgoing.event(&event(name, fields)),
+            FaultKind::UnknownFrame => self.outgoing.unknown_frame(),
+            FaultKind::BigEvent { size } => {
+                let fields = format!(r#"{{"content":"{}"}}"#, "A".repeat(*size));
+                self.outgoing.event(&event("audioOutput", &fields));
+            }
+            FaultKind::TinyFrames { size } => self.outgoing.cut_to(*size),
+            FaultKind::Drip { bytes_per_s } => self.outgoing.drip(*bytes_per_s),
+            FaultKind::Duplicate { count } => self.duplicates = count.unwrap_or(u64::MAX),
+            // Over before there was a stream.
+            FaultKind::RefuseConnection { .. } => {}
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.verdict = Some(format!("fault: refused with {} {}", refusal.status, refusal.code));
+        match self.outgoing.refuse(refusal) {
+            Ok(()) => self.close(),
+            Err(error) => self.lost(error.reason()),
+        }
+    }
+
+    /// The stream is held until its connection is gone: dropped now, it would be reset ahead of the fault.
+    fn break_connection(&mut self, verdict: &str, fault: ConnectionFault) {
+        self.stall(verdict, Phase::Stalled);
+        // Full: another stream of the connection is breaking it just now.
+        let _ = self.connection.try_send(fault);
+    }
+
+    fn stall(&mut self, verdict: &str, phase: Phase) {
+        self.verdict = Some(verdict.to_owned());
+        self.phase = phase;
+    }
+}
+
+fn event(name: &str, fields: &str) -> Vec<u8> {
+    format!(r#"{{"event":{{{}:{fields}}}}}"#, serde_json::Value::from(name)).into_bytes()
+}
