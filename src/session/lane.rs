@@ -123,13 +123,21 @@ impl AskCredentials for LaneCredentials {
     fn ask(&self) -> BoxFuture<Result<Credentials>> {
         let lane = self.0.clone();
         Box::pin(async move {
-            let message = match lane.ask(RequestKind::Credentials).await {
-                Some(Answer::Credentials(credentials)) => return Ok(credentials),
-                Some(Answer::Failed(why)) => format!("The credentials callable failed: {why}"),
-                None => "The session ended before the credentials callable answered.".to_owned(),
-            };
-            Err(Error::new(ErrorKind::Credentials, "credentials_callable_failed", message)
-                .with_cure("Check the callable given as `credentials`."))
+            match lane.ask(RequestKind::Credentials).await {
+                Some(Answer::Credentials(credentials)) => Ok(credentials),
+                Some(Answer::Failed(why)) => Err(Error::new(
+                    ErrorKind::Credentials,
+                    "credentials_callable_failed",
+                    format!("The credentials callable failed: {why}"),
+                )
+                .with_cure("Check the callable given as `credentials`.")),
+                // Not the callable's failure: other sessions that wait for its keys must ask for themselves.
+                None => Err(Error::new(
+                    ErrorKind::Closed,
+                    "session_ended",
+                    "The session ended before the credentials callable answered.",
+                )),
+            }
         })
     }
 }

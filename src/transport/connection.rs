@@ -31,6 +31,7 @@ use super::{
     body::UplinkBody,
     errors,
     pool::{PoolSettings, ToldBy},
+    proxy::{self, Route},
     tls::ClientTls,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -57,6 +58,8 @@ pub(super) struct Dialer {
     pub(super) origin: Uri,
     /// None: HTTP/2 by prior knowledge in clear text.
     pub(super) tls: Option<Arc<ClientTls>>,
+    /// None: directly.
+    pub(super) route: Option<Route>,
     pub(super) settings: PoolSettings,
     /// Set once the peer has answered `ENHANCE_YOUR_CALM`: no connection to it pings any more.
     pub(super) calm: Arc<AtomicBool>,
@@ -100,8 +103,16 @@ impl Dialer {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(self.settings.connect_timeout));
         connector.set_keepalive(Some(TCP_KEEPALIVE));
-        let connected = connector.call(self.origin.clone()).await;
-        connected.map(TokioIo::into_inner).map_err(|error| errors::from_connect(&error, &self.place()))
+        let Some(route) = &self.route else {
+            let connected = connector.call(self.origin.clone()).await;
+            return connected.map(TokioIo::into_inner).map_err(|error| errors::from_connect(&error, &self.place()));
+        };
+        let connected = connector.call(route.proxy().clone()).await.map(TokioIo::into_inner);
+        let mut tcp = connected.map_err(|error| {
+            errors::from_connect(&error, &format!("the proxy {}", route.place())).with_cure(proxy::CURE)
+        })?;
+        route.tunnel(&mut tcp, &self.origin).await?;
+        Ok(tcp)
     }
 
     async fn handshake<T>(&self, io: T, told: ToldBy) -> Result<(Sender, Driver)>

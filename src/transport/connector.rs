@@ -19,6 +19,7 @@ use super::{
     body::{DownlinkBody, UplinkBody},
     errors,
     pool::{Lease, Pool, PoolSettings},
+    proxy::Proxy,
     tls::ClientTls,
 };
 use crate::error::Error;
@@ -32,6 +33,7 @@ pub(super) struct Connector(Arc<Inner>);
 
 struct Inner {
     tls: Arc<ClientTls>,
+    proxy: Option<Proxy>,
     settings: PoolSettings,
     pools: Mutex<HashMap<(bool, Authority), Arc<Pool>>>,
 }
@@ -43,8 +45,8 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientTls>, settings: PoolSettings) -> Self {
-        Self(Arc::new(Inner { tls, settings, pools: Mutex::default() }))
+    pub(super) fn new(tls: Arc<ClientTls>, proxy: Option<Proxy>, settings: PoolSettings) -> Self {
+        Self(Arc::new(Inner { tls, proxy, settings, pools: Mutex::default() }))
     }
 
     fn pool(&self, uri: &Uri) -> Option<Arc<Pool>> {
@@ -53,7 +55,8 @@ impl Connector {
         let mut pools = self.0.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = pools.entry((secure, authority)).or_insert_with(|| {
             let tls = secure.then(|| Arc::clone(&self.0.tls));
-            Pool::new(uri.clone(), tls, self.0.settings.clone())
+            let route = self.0.proxy.as_ref().and_then(|proxy| proxy.route(uri));
+            Pool::new(uri.clone(), tls, route, self.0.settings.clone())
         });
         Some(Arc::clone(pool))
     }

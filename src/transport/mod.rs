@@ -3,13 +3,16 @@
 //! [`Transport`] is the AWS SDK over our own HTTP/2 connections, or its in-memory twin for tests of the session.
 
 mod body;
+mod chain;
 mod connection;
 mod connector;
 mod credentials;
 mod endpoint;
 mod errors;
+mod keyring;
 pub mod memory;
 pub mod pool;
+mod proxy;
 pub mod sdk;
 mod tls;
 

@@ -21,6 +21,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     connection::{Dialer, Driver, Sender},
     errors,
+    proxy::Route,
     tls::ClientTls,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -128,8 +129,13 @@ impl Link {
 }
 
 impl Pool {
-    pub(super) fn new(origin: Uri, tls: Option<Arc<ClientTls>>, settings: PoolSettings) -> Arc<Self> {
-        let dialer = Dialer { origin, tls, settings, calm: Arc::new(AtomicBool::new(false)) };
+    pub(super) fn new(
+        origin: Uri,
+        tls: Option<Arc<ClientTls>>,
+        route: Option<Route>,
+        settings: PoolSettings,
+    ) -> Arc<Self> {
+        let dialer = Dialer { origin, tls, route, settings, calm: Arc::new(AtomicBool::new(false)) };
         Arc::new(Self { dialer, state: Mutex::default() })
     }
 

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use aws_credential_types::{Credentials as AwsCredentials, provider::SharedCredentialsProvider};
 use aws_sdk_bedrockruntime::{
     Client, Config,
-    config::retry::RetryConfig,
+    config::{IdentityCache, retry::RetryConfig},
     operation::RequestId,
     primitives::{
         Blob,
@@ -30,15 +31,18 @@ use tokio::{
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use super::{
-    CredentialSource, Downlink, OpenRequest, Opening, Transport, TransportConfig,
+    AskCredentials, CredentialSource, Downlink, OpenRequest, Opening, Transport, TransportConfig,
+    chain::{self, Chain},
     connector::Connector,
     credentials,
     endpoint::{self, Endpoint},
     errors,
+    keyring::Keyring,
     pool::PoolSettings,
-    tls::ClientTls,
+    proxy::Proxy,
+    tls::{self, ClientTls},
 };
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// Events between the session and the SDK. Few: the session's own bounded queue is the buffer, and whatever waits here
 /// can no longer be taken back.
@@ -52,12 +56,14 @@ struct Inner {
     config: TransportConfig,
     settings: PoolSettings,
     built: OnceCell<Built>,
+    keyring: Keyring,
 }
 
 /// What the first stream has found out.
 struct Built {
     client: Client,
     endpoint: Endpoint,
+    chain: Chain,
 }
 
 impl SdkTransport {
@@ -71,7 +77,12 @@ impl SdkTransport {
         if let Some(url) = &config.endpoint_url {
             endpoint::check_url(url, config.allow_insecure)?;
         }
-        Ok(Self(Arc::new(Inner { config, settings, built: OnceCell::new() })))
+        let endless = match config.credentials {
+            // Nobody knows when they end but the callable: it is asked for each stream.
+            CredentialSource::Ask => Duration::ZERO,
+            CredentialSource::DefaultChain | CredentialSource::Static(_) => chain::ENDLESS,
+        };
+        Ok(Self(Arc::new(Inner { config, settings, built: OnceCell::new(), keyring: Keyring::new(endless) })))
     }
 }
 
@@ -97,62 +108,75 @@ impl Transport for SdkTransport {
 
 impl Inner {
     async fn open(&self, request: OpenRequest, events: mpsc::Receiver<Bytes>) -> Result<SdkDownlink> {
-        let bound = Bound { length: request.open_timeout, deadline: Instant::now() + request.open_timeout };
+        let bound = Bound::new(request.open_timeout);
         // Boxed: 23 kB that only the first stream needs.
         let built = self.built.get_or_try_init(|| Box::pin(self.build()));
-        let Built { client, endpoint } = bound.on("the configuration", built).await?;
+        let Built { client, endpoint, chain } = bound.on("the configuration", built).await?;
         endpoint.check_model(&request.model_id, &request.regions)?;
         let call = client
             .invoke_model_with_bidirectional_stream()
             .model_id(request.model_id)
             .body(EventStreamSender::from(ReceiverStream::new(events).map(|event| Ok(chunk(event)))))
             .customize();
-        let (call, credentials_expire_at, waits_for) = match (&self.config.credentials, request.ask) {
-            (CredentialSource::Ask, Some(asked)) => {
-                let keys = bound.on("the credentials callable", credentials::ask(asked.as_ref())).await?;
-                let (keys, end) = (credentials::fixed(&keys), keys.expires_at);
-                (call.config_override(Config::builder().credentials_provider(keys)), end, "response headers")
-            }
-            (CredentialSource::Ask, None) => {
-                return Err(errors::internal("The client asks for credentials, but nobody can be asked."));
-            }
-            (CredentialSource::Static(keys), _) => (call, keys.expires_at, "response headers"),
-            (CredentialSource::DefaultChain, _) => (call, None, "credentials or response headers"),
-        };
+        let keys = bound.on(self.waits_for(), self.keys(chain, request.ask.as_deref())).await?;
+        let provider = SharedCredentialsProvider::new(keys.clone());
+        // A provider given to one call gets a cache of its own otherwise; ours is the keyring.
+        let signing = Config::builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache());
+        let call = call.config_override(signing);
         let sent = async { call.send().await.map_err(|error| errors::from_open(&error)) };
-        let output = bound.on(waits_for, sent).await?;
+        let output = match bound.on("response headers", sent).await {
+            Err(error) if error.kind == ErrorKind::AccessDenied => {
+                self.keyring.refused(&keys).await;
+                return Err(error);
+            }
+            opened => opened?,
+        };
+        let credentials_expire_at = keys.expiry();
         let request_id = output.request_id().map(str::to_owned);
         tracing::debug!(request_id, "stream open");
         Ok(SdkDownlink { events: Some(output.body), request_id, credentials_expire_at })
+    }
+
+    /// The keys that a stream opened now signs with.
+    async fn keys(&self, chain: &Chain, asked: Option<&dyn AskCredentials>) -> Result<AwsCredentials> {
+        match (&self.config.credentials, asked) {
+            (CredentialSource::Static(keys), _) => credentials::given(keys),
+            (CredentialSource::DefaultChain, _) => self.keyring.keys(chain.keys()).await,
+            (CredentialSource::Ask, Some(asked)) => self.keyring.keys(credentials::ask(asked)).await,
+            (CredentialSource::Ask, None) => {
+                Err(errors::internal("The client asks for credentials, but nobody can be asked."))
+            }
+        }
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match self.config.credentials {
+            CredentialSource::Ask => "the credentials callable",
+            CredentialSource::DefaultChain | CredentialSource::Static(_) => "AWS credentials",
+        }
     }
 
     /// Reads configuration, roots and profile, once.
     async fn build(&self) -> Result<Built> {
         let endpoint = Endpoint::resolve(&self.config).await?;
         let tls = Arc::new(load_tls(endpoint.ca_bundle.clone()).await?);
-        let connector = Connector::new(Arc::clone(&tls), self.settings.clone());
+        let proxy = Proxy::from_environment()?;
+        let helper = tls::helper_client(&tls, proxy.as_ref())?;
+        let connector = Connector::new(tls, proxy, self.settings.clone());
         let mut config = Config::builder()
             .behavior_version(endpoint::behavior_version())
             .region(endpoint.region.clone())
             .http_client(connector)
-            .identity_cache(credentials::cache())
             // The service refuses API keys for this operation. A builder of our own also never reads
             // AWS_BEARER_TOKEN_BEDROCK, as one made from the shared configuration would.
             .auth_scheme_preference([AuthSchemeId::from("sigv4")])
             // A stream's body cannot be sent twice: retrying is for those who know the conversation.
             .retry_config(RetryConfig::disabled());
-        config = match &self.config.credentials {
-            CredentialSource::Static(keys) => config.credentials_provider(credentials::fixed(keys)),
-            CredentialSource::DefaultChain => {
-                let chain = credentials::default_chain(&endpoint.region, self.config.profile.as_deref(), tls.bundle());
-                config.credentials_provider(chain.await?)
-            }
-            CredentialSource::Ask => config,
-        };
         if let Some(url) = &endpoint.url {
             config = config.endpoint_url(url);
         }
-        Ok(Built { client: Client::from_conf(config.build()), endpoint })
+        let chain = Chain::new(endpoint.region.clone(), self.config.profile.clone(), helper);
+        Ok(Built { client: Client::from_conf(config.build()), endpoint, chain })
     }
 }
 
@@ -173,6 +197,12 @@ struct Bound {
 }
 
 impl Bound {
+    /// A little early, so that what is told names the step: the session's own bound runs out at the same time and knows
+    /// of none.
+    fn new(length: Duration) -> Self {
+        Self { length, deadline: Instant::now() + length - (length / 20).min(Duration::from_millis(100)) }
+    }
+
     async fn on<T>(&self, step: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let done = tokio::time::timeout_at(self.deadline, work).await;
         done.unwrap_or_else(|_| Err(errors::open_timeout(self.length, step)))

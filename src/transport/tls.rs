@@ -2,13 +2,24 @@
 
 use std::{path::Path, sync::Arc};
 
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnectorSettings, SharedHttpClient},
+    runtime_components::RuntimeComponents,
+};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
+use super::proxy::Proxy;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) struct ClientTls {
     config: Arc<ClientConfig>,
+    /// As PEM, if the roots came from one.
     bundle: Option<Vec<u8>>,
 }
 
@@ -33,11 +44,6 @@ impl ClientTls {
         Ok(Self { config: Arc::new(config), bundle: bundle.map(|(_, pem)| pem) })
     }
 
-    /// The bundle as PEM, if roots came from one.
-    pub(super) fn bundle(&self) -> Option<&[u8]> {
-        self.bundle.as_deref()
-    }
-
     pub(super) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
     }
@@ -48,6 +54,27 @@ impl ClientTls {
             Error::new(ErrorKind::Config, "bad_endpoint", format!("{host:?} is not a host name that TLS can verify."))
         })
     }
+}
+
+/// The client that credential providers talk to STS, SSO and metadata addresses with. They speak HTTP/1.1 too: the
+/// SDK's own suits them.
+pub(super) fn helper_client(tls: &ClientTls, proxy: Option<&Proxy>) -> Result<SharedHttpClient> {
+    let trust = match &tls.bundle {
+        Some(pem) => TrustStore::empty().with_pem_certificate(pem.clone()),
+        None => TrustStore::default(),
+    };
+    let context = TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| super::errors::internal(&format!("TLS could not be set up: {error}.")))?;
+    let proxy = proxy.map_or_else(|| Ok(ProxyConfig::disabled()), Proxy::for_sdk)?;
+    let connector = move |settings: Option<&HttpConnectorSettings>, parts: Option<&RuntimeComponents>| {
+        let mut builder = Connector::builder().proxy_config(proxy.clone());
+        builder.set_connector_settings(settings.cloned());
+        builder.set_sleep_impl(parts.and_then(RuntimeComponents::sleep_impl));
+        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context.clone()).build()
+    };
+    Ok(aws_smithy_http_client::Builder::new().build_with_connector_fn(connector))
 }
 
 fn bundled_roots(pem: &[u8]) -> Result<RootCertStore, String> {

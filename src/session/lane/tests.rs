@@ -73,8 +73,8 @@ async fn the_end_fails_whoever_waits_or_comes_later() {
     let asker = tokio::spawn(LaneCredentials(lane.clone()).ask());
     tokio::task::yield_now().await;
     lane.end();
-    assert_eq!(asker.await.unwrap().err().unwrap().kind, ErrorKind::Credentials);
-    assert_eq!(LaneCredentials(lane.clone()).ask().await.err().unwrap().kind, ErrorKind::Credentials);
+    assert_eq!(asker.await.unwrap().err().unwrap().kind, ErrorKind::Closed);
+    assert_eq!(LaneCredentials(lane.clone()).ask().await.err().unwrap().kind, ErrorKind::Closed);
     assert_eq!((requested(&lane).len(), rings.load(Ordering::SeqCst)), (0, 1));
 }
 

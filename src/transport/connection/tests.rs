@@ -9,7 +9,7 @@ use super::*;
 async fn sockets_do_not_wait_to_fill_segments() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let dialer = Dialer { origin, tls: None, settings: PoolSettings::default(), calm: Arc::default() };
+    let dialer = Dialer { origin, tls: None, route: None, settings: PoolSettings::default(), calm: Arc::default() };
     assert!(dialer.connect_tcp().await.unwrap().nodelay().unwrap());
 }
 
