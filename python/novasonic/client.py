@@ -56,9 +56,11 @@ class NovaSonic:
 
     Args:
         region: AWS region; None: as every AWS tool finds it.
-        profile: Profile of the AWS configuration files; None: as every AWS tool finds it.
+        profile: Profile of the AWS configuration files, before any keys of the environment; None: as every AWS tool
+            finds it.
         credentials: None: the default chain of AWS. `Credentials`: these. A callable, sync or async, without
-            arguments: asked whenever credentials are needed; a sync one runs in a thread.
+            arguments: asked when a stream opens and the last keys near their end, or have none; a sync one runs in a
+            thread.
         endpoint_url: Another address of the service: an emulator, a VPC endpoint. Also from
             ``AWS_ENDPOINT_URL_BEDROCK_RUNTIME``. ``http://`` is for loopback addresses.
         ca_bundle: PEM file of certificate authorities to trust instead of the system's. Also from ``AWS_CA_BUNDLE``.
@@ -165,10 +167,11 @@ class NovaSonic:
             ConfigError: A setting is wrong: at once where it shows by itself, when the session is opened where it
                 takes files (region, profile, CA bundle). ``code="model_region"``: the model is known and not offered
                 in the region; no connection was made. An ``endpoint_url`` of your own is not checked.
-            CredentialsError: No credentials, or the callable failed (its exception is the cause).
+            CredentialsError: No credentials, credentials that have ended, or the callable failed (its exception is the
+                cause).
             AccessDeniedError: The service refused them.
             CertificateError: The service's certificate is not trusted.
-            ConnectError: No connection.
+            ConnectError: No connection, or none through the proxy of ``HTTPS_PROXY``.
             OperationTimeout: ``Timeouts.open`` ran out.
             ThrottledError: Too many streams or requests.
             ValidationError: The service refused the request.

@@ -33,7 +33,8 @@ class Credentials:
         access_key_id: The public half.
         secret_access_key: The secret half.
         session_token: For temporary credentials.
-        expires_at: When temporary credentials end (timezone-aware); a callable is asked again before that.
+        expires_at: When temporary credentials end (timezone-aware). A callable is asked again nine minutes before; if
+            it tells no end, for each stream.
 
     Raises:
         ConfigError: ``code="invalid_credentials"``: a part is empty or not a string, or ``expires_at`` has no
