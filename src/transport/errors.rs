@@ -14,7 +14,11 @@ use aws_smithy_types::event_stream::{Message, RawMessage};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
-use crate::error::{Error, ErrorKind};
+use super::{
+    texts::{Place, meaning},
+    tidy,
+};
+use crate::error::{Error, ErrorKind, PEER_SILENT};
 
 type ConnectError = <HttpConnector as Service<http::Uri>>::Error;
 
@@ -125,7 +129,7 @@ pub(super) fn from_open(error: &SdkError<OpenError, HttpResponse>) -> Error {
     let status = service.raw().status().as_u16();
     let name = service.err().code().map_or_else(|| format!("Http{status}"), bare_name);
     let message = service.err().message().unwrap_or_default();
-    from_service(&name, message, Some(status), service.err().request_id())
+    from_service(&name, message, Place::Opening { status }, service.err().request_id())
 }
 
 /// The open stream failed.
@@ -156,14 +160,14 @@ pub(super) fn from_stream(error: &SdkError<StreamError, RawMessage>, request_id:
             return Error::new(
                 ErrorKind::StreamLost,
                 "bad_frame",
-                format!("The service sent something that is not an event: {}.", chain(error)),
+                format!("The service sent something that is not an event: {}.", tidy::text(&chain(error)).1),
             )
             .with_cure("Open a new stream.")
             .with_request_id(request_id.map(str::to_owned));
         }
         _ => return from_transport(error).with_request_id(request_id.map(str::to_owned)),
     };
-    from_service(&name, &message, None, request_id)
+    from_service(&name, &message, Place::Stream, request_id)
 }
 
 /// Whatever is not the service's own word.
@@ -184,7 +188,7 @@ pub(super) fn from_lost(stream: &hyper::Error, connection: Option<&hyper::Error>
     let lost =
         |code: &str, message: String| Error::new(ErrorKind::StreamLost, code, message).with_cure("Open a new stream.");
     if connection.is_some_and(hyper::Error::is_timeout) {
-        return lost("peer_silent", "The service stopped answering on this connection.".to_owned());
+        return lost(PEER_SILENT, "The service stopped answering on this connection.".to_owned());
     }
     let http2 = [Some(stream), connection].into_iter().flatten().find_map(|error| {
         let http2 = find::<h2::Error>(error)?;
@@ -204,85 +208,26 @@ pub(super) fn from_lost(stream: &hyper::Error, connection: Option<&hyper::Error>
     }
 }
 
-/// An exception of the service, by its name.
-fn from_service(name: &str, message: &str, status: Option<u16>, request_id: Option<&str>) -> Error {
-    let (cut_id, text) = cut_request_id(message);
-    let text = if text.is_empty() { "The service gave no reason." } else { text };
-    let (kind, cure) = classify(name, status);
-    let error =
-        Error::new(kind, name, format!("{name}: {text}")).with_request_id(request_id.map(str::to_owned).or(cut_id));
-    let error = match cure {
-        Some(cure) => error.with_cure(cure),
-        None => error,
+/// An exception of the service, by its name and by what it says.
+fn from_service(name: &str, said: &str, place: Place, request_id: Option<&str>) -> Error {
+    let name = match tidy::name(name) {
+        name if name.is_empty() => "UnknownException".to_owned(),
+        name => name,
     };
-    // Refusals by name, but of a stream and not of what it said: a new one may succeed.
-    let transient = ["System instability detected", "RST_STREAM closed stream", "Timed out waiting for"];
-    if kind == ErrorKind::Validation && transient.iter().any(|sign| text.contains(sign)) {
-        return error.retryable(true);
-    }
-    error
-}
-
-fn classify(name: &str, status: Option<u16>) -> (ErrorKind, Option<&'static str>) {
-    const DENIED: Option<&str> = Some(
-        "Check the keys, the clock of this machine, the region, access to the model, and the IAM action \
-         bedrock:InvokeModelWithBidirectionalStream.",
-    );
-    const BACK_OFF: Option<&str> = Some("Wait a little and open again, or ask AWS for a higher quota.");
-    // In the stream the same names begin with a small letter.
-    let name = name.strip_suffix("Exception").unwrap_or(name);
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
-    if ["ExpiredToken", "TokenRefreshRequired"].into_iter().any(is) {
-        return (ErrorKind::AccessDenied, Some("The credentials have expired: fetch new ones."));
-    }
-    let denied = [
-        "AccessDenied",
-        "UnrecognizedClient",
-        "InvalidSignature",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "MissingAuthenticationToken",
-        "NotAuthorized",
-        "OptInRequired",
-    ];
-    let throttled = ["Throttling", "ThrottledException", "TooManyRequests", "ServiceQuotaExceeded", "ModelNotReady"];
-    if denied.into_iter().any(is) {
-        (ErrorKind::AccessDenied, DENIED)
-    } else if throttled.into_iter().any(is) {
-        (ErrorKind::Throttled, BACK_OFF)
-    } else if is("ResourceNotFound") {
-        (ErrorKind::Validation, Some("Check the model id, and that the model exists in this region."))
-    } else if is("Validation") {
-        (ErrorKind::Validation, None)
-    } else if ["InternalServer", "ServiceUnavailable", "ModelError", "ModelStreamError", "ModelTimeout"]
-        .into_iter()
-        .any(is)
-    {
-        (ErrorKind::Service, Some("Open a new stream; if it goes on, see the AWS Health dashboard."))
-    } else {
-        match status {
-            Some(401 | 403) => (ErrorKind::AccessDenied, DENIED),
-            Some(429) => (ErrorKind::Throttled, BACK_OFF),
-            Some(400..=499) => (ErrorKind::Validation, None),
-            _ => (ErrorKind::Service, None),
-        }
-    }
+    let (said_id, text) = tidy::text(said);
+    let text = if text.is_empty() { "The service gave no reason." } else { &text };
+    let meaning = meaning(&name, said, place);
+    let code = meaning.code.unwrap_or(&name);
+    Error::new(meaning.kind, code, format!("{name}: {text}"))
+        .recovering(meaning.recovery)
+        .with_cure(meaning.cure)
+        .with_request_id(request_id.map(str::to_owned).or(said_id))
 }
 
 /// `x-amzn-errortype` may carry a namespace before `#` and a URL after `:`.
 fn bare_name(code: &str) -> String {
     let code = code.split(':').next().unwrap_or(code);
     code.rsplit('#').next().unwrap_or(code).to_owned()
-}
-
-/// Splits `RequestId=<id> : <text>`, as the service prefixes many of its messages.
-fn cut_request_id(message: &str) -> (Option<String>, &str) {
-    let split = message.trim().strip_prefix("RequestId=").and_then(|rest| rest.split_once(':'));
-    match split {
-        Some((id, text)) if !id.trim().contains(char::is_whitespace) => (Some(id.trim().to_owned()), text.trim()),
-        _ => (None, message.trim()),
-    }
 }
 
 fn decoded(raw: &RawMessage) -> Option<&Message> {

@@ -14,6 +14,8 @@ pub mod memory;
 pub mod pool;
 mod proxy;
 pub mod sdk;
+mod texts;
+mod tidy;
 mod tls;
 
 use std::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use novasonic::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Recovery},
     transport::{Downlink, OpenRequest, Transport},
 };
 use serde_json::json;
@@ -178,6 +178,29 @@ async fn exceptions_in_the_stream_keep_name_text_and_class() {
 }
 
 #[tokio::test]
+async fn texts_in_the_stream_say_more_than_names() {
+    let (_peer, mut stream, _uplink, mut downlink) = connected().await;
+    let said = "RequestId=abc-123 : InternalErrorCode=532::Timed out waiting for audio bytes or interactive content: gaps \
+                must be less than 55 seconds";
+    stream.send_raw(exception("validationException", said));
+    let error = stream_error(&mut downlink).await;
+    assert_eq!((error.kind, error.code.as_str(), error.retryable), (ErrorKind::StreamLost, "idle", true), "{error:?}");
+    assert!(error.message.starts_with("ValidationException: InternalErrorCode=532::Timed out"), "{error}");
+    assert_eq!(error.idle_limit(), Some(Duration::from_secs(55)));
+
+    let (_peer, mut stream, _uplink, mut downlink) = connected().await;
+    stream.send_raw(exception("modelTimeoutException", "Model has timed out in processing the request."));
+    let error = stream_error(&mut downlink).await;
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::StreamLost, "stream_limit"), "{error:?}");
+    assert!(error.is_planned_end());
+
+    let (_peer, mut stream, _uplink, mut downlink) = connected().await;
+    stream.send_raw(exception("validationException", "Invalid input request, please fix your input and try again."));
+    let error = stream_error(&mut downlink).await;
+    assert_eq!((error.code.as_str(), error.recovery()), ("invalid_input", Recovery::RestartOnce), "{error:?}");
+}
+
+#[tokio::test]
 async fn an_unmodelled_error_message_keeps_its_code() {
     let (_peer, mut stream, _uplink, mut downlink) = connected().await;
     let headers = [(":message-type", "error"), (":error-code", "InternalFailure"), (":error-message", "gone wrong")];
@@ -185,6 +208,19 @@ async fn an_unmodelled_error_message_keeps_its_code() {
     let error = stream_error(&mut downlink).await;
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Service, "InternalFailure"), "{error:?}");
     assert!(error.message.contains("gone wrong"));
+
+    let (_peer, mut stream, _uplink, mut downlink) = connected().await;
+    let said = "Error(s):\nError 1 : System instability detected. Please retry your request.";
+    let headers = [(":message-type", "error"), (":error-code", "Internal\nFailure"), (":error-message", said)];
+    stream.send_raw(frame(&headers, ""));
+    let error = stream_error(&mut downlink).await;
+    assert_eq!((error.code.as_str(), error.recovery()), ("instability", Recovery::Restart), "{error:?}");
+    assert_eq!(error.message, "InternalFailure: System instability detected. Please retry your request.");
+
+    let (_peer, mut stream, _uplink, mut downlink) = connected().await;
+    stream.send_raw(frame(&[(":message-type", "error")], ""));
+    let error = stream_error(&mut downlink).await;
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Service, "UnknownError"), "{error:?}");
 }
 
 #[tokio::test]
@@ -199,12 +235,12 @@ async fn garbage_in_the_stream_is_an_error() {
     }
 }
 
-async fn refused(status: u16, kind: &'static str) -> Error {
+async fn refused(status: u16, kind: String, said: &str) -> Error {
     let mut peer = Peer::start(PeerOptions::default()).await;
     let transport = transport(&peer.url());
     let served = async {
         let mut stream = peer.accept().await;
-        stream.refuse(status, kind, "the reason");
+        stream.refuse(status, &kind, said);
         stream
     };
     let (_stream, error) = tokio::join!(served, open_error(&transport));
@@ -220,21 +256,34 @@ async fn refusals_before_headers_are_sorted_by_what_can_be_done() {
         (403, "ExpiredTokenException", ErrorKind::AccessDenied, false),
         (400, "ServiceQuotaExceededException", ErrorKind::Throttled, true),
         (429, "ThrottlingException", ErrorKind::Throttled, true),
-        (429, "ModelNotReadyException", ErrorKind::Throttled, true),
+        (429, "ModelNotReadyException", ErrorKind::Service, true),
         (400, "ValidationException", ErrorKind::Validation, false),
         (404, "ResourceNotFoundException", ErrorKind::Validation, false),
         (424, "ModelErrorException", ErrorKind::Service, true),
+        (424, "ModelStreamErrorException", ErrorKind::Service, true),
         (408, "ModelTimeoutException", ErrorKind::Service, true),
         (500, "InternalServerException", ErrorKind::Service, true),
         (503, "ServiceUnavailableException", ErrorKind::Service, true),
         (403, "SomethingNewException", ErrorKind::AccessDenied, false),
         (502, "SomethingElseException", ErrorKind::Service, true),
     ] {
-        let error = refused(status, name).await;
-        assert_eq!((error.kind, error.code.as_str(), error.retryable), (kind, name, retryable), "{error:?}");
-        assert_eq!(error.message, format!("{name}: the reason"));
-        assert_eq!(error.request_id.as_deref(), Some("req-1"));
+        for suffix in ["", ":http://internal.amazon.com/coral/com.amazon.bedrock/"] {
+            let error = refused(status, format!("{name}{suffix}"), "the reason").await;
+            assert_eq!((error.kind, error.code.as_str(), error.retryable), (kind, name, retryable), "{error:?}");
+            assert_eq!(error.message, format!("{name}: the reason"));
+            assert_eq!(error.request_id.as_deref(), Some("req-1"));
+        }
     }
+}
+
+#[tokio::test]
+async fn what_a_refusal_says_counts_too() {
+    let said = "Chat history is over max limit. Trim chat history and try again.";
+    let error = refused(400, "ValidationException".to_owned(), said).await;
+    assert_eq!((error.code.as_str(), error.recovery()), ("history_too_long", Recovery::TrimHistory));
+    let said = "Invalid input request, please fix your input and try again.";
+    let error = refused(400, "ValidationException".to_owned(), said).await;
+    assert_eq!((error.code.as_str(), error.recovery()), ("ValidationException", Recovery::Never));
 }
 
 #[tokio::test]
