@@ -39,7 +39,7 @@ use crate::{
     conversation::{Continuation, Event, Limits, Prices, SharedHistory},
     error::{Error, Result},
     protocol::{Message, StreamConfig},
-    transport::{Credentials, Transport},
+    transport::{Credentials, Patience, Transport},
 };
 
 #[derive(Debug, Clone)]
@@ -60,6 +60,13 @@ impl Default for Buffers {
 pub struct Timeouts {
     pub open: Duration,
     pub close: Duration,
+    pub patience: Patience,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { open: Duration::from_secs(15), close: Duration::from_secs(5), patience: Patience::default() }
+    }
 }
 
 pub struct SessionConfig {

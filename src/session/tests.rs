@@ -52,7 +52,7 @@ fn config() -> SessionConfig {
         continuation: None,
         device: DeviceRates { input_hz: 16_000, output_hz: 24_000 },
         buffers: Buffers::default(),
-        timeouts: Timeouts { open: OPEN, close: CLOSE },
+        timeouts: Timeouts { open: OPEN, close: CLOSE, ..Timeouts::default() },
         realtime: false,
         prices: Prices::default(),
         limits: Limits::default(),

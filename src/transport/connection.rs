@@ -6,32 +6,31 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::Uri;
 use hyper::{
     client::conn::http2,
-    rt::{Executor, Read, Sleep, Timer, Write},
+    rt::{Executor, Read, Write},
 };
-use hyper_util::{
-    client::legacy::connect::HttpConnector,
-    rt::{TokioIo, TokioTimer},
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
 };
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::{
     body::UplinkBody,
     errors,
+    pings::{self, PingTimer},
     pool::{PoolSettings, ToldBy},
     proxy::{self, Route},
+    pulse::{Metered, Pulse},
     tls::ClientTls,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -48,10 +47,22 @@ const NOT_TOLD: usize = usize::MAX - 1;
 
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// How long the peer's kernel may leave bytes unacknowledged, or its window closed. Where pings run they are earlier;
+/// this is for peers that want none.
+#[cfg(target_os = "linux")]
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+
 pub(super) type Sender = http2::SendRequest<UplinkBody>;
 
 /// The task body of a connection; resolves when the connection has ended, with the reason if it was not orderly.
 pub(super) type Driver = Pin<Box<dyn Future<Output = Option<hyper::Error>> + Send>>;
+
+/// A connection that is up.
+pub(super) struct Dialed {
+    pub(super) sender: Sender,
+    pub(super) driver: Driver,
+    pub(super) pulse: Arc<Pulse>,
+}
 
 /// How to reach one origin.
 pub(super) struct Dialer {
@@ -67,7 +78,7 @@ pub(super) struct Dialer {
 
 impl Dialer {
     /// Connects and sends the HTTP/2 preface. Does not wait for the peer's SETTINGS: `told` learns of them.
-    pub(super) async fn dial(&self, told: ToldBy) -> Result<(Sender, Driver)> {
+    pub(super) async fn dial(&self, told: ToldBy) -> Result<Dialed> {
         let bound = self.settings.connect_timeout;
         tokio::time::timeout(bound, self.connect(told)).await.unwrap_or_else(|_| {
             Err(Error::new(
@@ -79,10 +90,10 @@ impl Dialer {
         })
     }
 
-    async fn connect(&self, told: ToldBy) -> Result<(Sender, Driver)> {
+    async fn connect(&self, told: ToldBy) -> Result<Dialed> {
         let tcp = self.connect_tcp().await?;
         match &self.tls {
-            None => self.handshake(TokioIo::new(tcp), told).await,
+            None => self.handshake(tcp, told).await,
             Some(tls) => {
                 let name = ClientTls::server_name(self.origin.host().unwrap_or_default())?;
                 let connector = TlsConnector::from(tls.config());
@@ -91,7 +102,7 @@ impl Dialer {
                 if stream.get_ref().1.alpn_protocol() != Some(b"h2".as_slice()) {
                     return Err(errors::no_http2(&self.place()));
                 }
-                self.handshake(TokioIo::new(stream), told).await
+                self.handshake(stream, told).await
             }
         }
     }
@@ -103,6 +114,9 @@ impl Dialer {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(self.settings.connect_timeout));
         connector.set_keepalive(Some(TCP_KEEPALIVE));
+        #[cfg(target_os = "linux")]
+        connector
+            .set_tcp_user_timeout(Some(TCP_USER_TIMEOUT.max(self.settings.ping_interval + self.settings.ping_timeout)));
         let Some(route) = &self.route else {
             let connected = connector.call(self.origin.clone()).await;
             return connected.map(TokioIo::into_inner).map_err(|error| errors::from_connect(&error, &self.place()));
@@ -115,10 +129,12 @@ impl Dialer {
         Ok(tcp)
     }
 
-    async fn handshake<T>(&self, io: T, told: ToldBy) -> Result<(Sender, Driver)>
+    async fn handshake<T>(&self, socket: T, told: ToldBy) -> Result<Dialed>
     where
-        T: Read + Write + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let pulse = Arc::new(Pulse::new(Arc::clone(&self.calm)));
+        let io = TokioIo::new(Metered::new(socket, Arc::clone(&pulse)));
         let executor = Stash::default();
         let mut builder = http2::Builder::new(executor.clone());
         // Window of the connection = one for each stream, and one more for data in flight to streams that were reset:
@@ -126,18 +142,18 @@ impl Dialer {
         let streams = u32::try_from(self.settings.streams_per_connection).unwrap_or(u32::MAX);
         let window = streams.saturating_add(1).saturating_mul(STREAM_WINDOW).min((1 << 31) - 1);
         builder
-            .timer(CalmTimer { calm: Arc::clone(&self.calm) })
+            .timer(PingTimer { pulse: Arc::clone(&pulse), bounds: self.settings.pings() })
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(window)
             .max_send_buf_size(SEND_BUFFER)
             .initial_max_send_streams(NOT_TOLD)
             .keep_alive_interval(self.settings.ping_interval)
-            .keep_alive_timeout(self.settings.ping_timeout)
+            .keep_alive_timeout(pings::ANSWER)
             .keep_alive_while_idle(false);
         let (sender, requests) =
             builder.handshake(io).await.map_err(|error| errors::from_handshake(&error, &self.place()))?;
         let connection = Watched { io: executor.take(), requests: Some(requests), seen: NOT_TOLD, told, failure: None };
-        Ok((sender, Box::pin(connection)))
+        Ok(Dialed { sender, driver: Box::pin(connection), pulse })
     }
 
     /// `host:port` for messages.
@@ -227,46 +243,6 @@ where
             drop(slot);
             tokio::spawn(future);
         }
-    }
-}
-
-/// Tokio's clock for hyper's pings, which stands still once the peer has asked for calm: hyper cannot take a
-/// connection's pings back.
-struct CalmTimer {
-    calm: Arc<AtomicBool>,
-}
-
-impl CalmTimer {
-    fn wrap(&self, inner: Pin<Box<dyn Sleep>>) -> Pin<Box<dyn Sleep>> {
-        Box::pin(CalmSleep { inner, calm: Arc::clone(&self.calm) })
-    }
-}
-
-impl Timer for CalmTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.wrap(TokioTimer::new().sleep(duration))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.wrap(TokioTimer::new().sleep_until(deadline))
-    }
-}
-
-struct CalmSleep {
-    inner: Pin<Box<dyn Sleep>>,
-    calm: Arc<AtomicBool>,
-}
-
-impl Sleep for CalmSleep {}
-
-impl Future for CalmSleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.inner.as_mut().poll(cx).is_pending() || self.calm.load(Ordering::Relaxed) {
-            return Poll::Pending;
-        }
-        Poll::Ready(())
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use aws_smithy_runtime_api::client::{
@@ -16,6 +17,7 @@ use aws_smithy_types::body::SdkBody;
 use http::{Uri, Version, uri::Authority};
 
 use super::{
+    Patience,
     body::{DownlinkBody, UplinkBody},
     errors,
     pool::{Lease, Pool, PoolSettings},
@@ -27,15 +29,19 @@ use crate::error::Error;
 /// Times a request is offered to another connection because the first one closed before it was sent.
 const OFFERS: usize = 3;
 
-/// One pool for each origin. Cheap to clone.
+/// One pool for each origin and for each bound on a peer's silence, since a connection has one such bound. Cheap to
+/// clone.
 #[derive(Clone)]
-pub(super) struct Connector(Arc<Inner>);
+pub(super) struct Connector {
+    inner: Arc<Inner>,
+    patience: Patience,
+}
 
 struct Inner {
     tls: Arc<ClientTls>,
     proxy: Option<Proxy>,
     settings: PoolSettings,
-    pools: Mutex<HashMap<(bool, Authority), Arc<Pool>>>,
+    pools: Mutex<HashMap<(bool, Authority, Duration), Arc<Pool>>>,
 }
 
 impl fmt::Debug for Connector {
@@ -46,17 +52,26 @@ impl fmt::Debug for Connector {
 
 impl Connector {
     pub(super) fn new(tls: Arc<ClientTls>, proxy: Option<Proxy>, settings: PoolSettings) -> Self {
-        Self(Arc::new(Inner { tls, proxy, settings, pools: Mutex::default() }))
+        let inner = Arc::new(Inner { tls, proxy, settings, pools: Mutex::default() });
+        Self { inner, patience: Patience::default() }
+    }
+
+    /// The same connections, for a stream of other patience.
+    pub(super) fn with(&self, patience: Patience) -> Self {
+        Self { inner: Arc::clone(&self.inner), patience }
     }
 
     fn pool(&self, uri: &Uri) -> Option<Arc<Pool>> {
         let secure = uri.scheme_str() != Some("http");
         let authority = uri.authority()?.clone();
-        let mut pools = self.0.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        let pool = pools.entry((secure, authority)).or_insert_with(|| {
-            let tls = secure.then(|| Arc::clone(&self.0.tls));
-            let route = self.0.proxy.as_ref().and_then(|proxy| proxy.route(uri));
-            Pool::new(uri.clone(), tls, route, self.0.settings.clone())
+        let peer = self.patience.peer;
+        let mut pools = self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = pools.entry((secure, authority, peer)).or_insert_with(|| {
+            let tls = secure.then(|| Arc::clone(&self.inner.tls));
+            let route = self.inner.proxy.as_ref().and_then(|proxy| proxy.route(uri));
+            let settings = self.inner.settings.clone();
+            let usual = peer == Patience::default().peer;
+            Pool::new(uri.clone(), tls, route, if usual { settings } else { settings.noticing_within(peer) })
         });
         Some(Arc::clone(pool))
     }
@@ -73,7 +88,9 @@ impl Connector {
             let sent = sender.try_send_request(request.map(|sdk| UplinkBody::new(sdk, body))).await;
             match sent {
                 Ok(response) => {
-                    let response = response.map(|incoming| SdkBody::from_body_1_x(DownlinkBody::new(incoming, lease)));
+                    let response = response.map(|incoming| {
+                        SdkBody::from_body_1_x(DownlinkBody::new(incoming, lease, self.patience.stall))
+                    });
                     return response.try_into().map_err(|error: aws_smithy_runtime_api::http::HttpError| {
                         ConnectorError::other(error.into(), None)
                     });

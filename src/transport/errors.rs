@@ -208,6 +208,16 @@ pub(super) fn from_lost(stream: &hyper::Error, connection: Option<&hyper::Error>
     }
 }
 
+/// The service answers, but takes nothing of this stream.
+pub(super) fn stalled(bound: Duration) -> Error {
+    Error::new(
+        ErrorKind::StreamLost,
+        "uplink_stalled",
+        format!("The service has taken nothing on this stream for {} s.", bound.as_secs_f32()),
+    )
+    .with_cure("Open a new stream.")
+}
+
 /// An exception of the service, by its name and by what it says.
 fn from_service(name: &str, said: &str, place: Place, request_id: Option<&str>) -> Error {
     let name = match tidy::name(name) {

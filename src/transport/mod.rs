@@ -11,8 +11,10 @@ mod endpoint;
 mod errors;
 mod keyring;
 pub mod memory;
+mod pings;
 pub mod pool;
 mod proxy;
+mod pulse;
 pub mod sdk;
 mod texts;
 mod tidy;
@@ -55,6 +57,22 @@ pub struct OpenRequest {
     pub ask: Option<Arc<dyn AskCredentials>>,
     /// Bound on the time to response headers.
     pub open_timeout: Duration,
+    pub patience: Patience,
+}
+
+/// How long signs of life may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How late a peer is noticed that answers nothing any more, while something goes up to it.
+    pub peer: Duration,
+    /// How long the service may take nothing of an open stream's input, though it answers otherwise.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { peer: Duration::from_millis(2_500), stall: Duration::from_secs(10) }
+    }
 }
 
 /// A stream being opened: events may be sent at once, the service may send headers only after the first.

@@ -19,9 +19,12 @@ use http::Uri;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    connection::{Dialer, Driver, Sender},
+    body::Intake,
+    connection::{Dialed, Dialer, Driver, Sender},
     errors,
+    pings::Bounds,
     proxy::Route,
+    pulse::Pulse,
     tls::ClientTls,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -37,10 +40,12 @@ pub struct PoolSettings {
     pub settings_grace: Duration,
     /// Load balancers commonly drop what has been silent for a minute: be earlier.
     pub idle_timeout: Duration,
-    /// Silence after which a ping is sent, while streams are open.
+    /// Silence of the peer after which a ping is sent, while something goes up to it.
     pub ping_interval: Duration,
-    /// How long a ping may go unanswered. Interval and timeout together bound how late a dead peer is noticed.
+    /// How long a ping may go unanswered. Interval and timeout together bound how late a stopped peer is noticed.
     pub ping_timeout: Duration,
+    /// Silence after which a ping is sent while streams are open and nothing goes up.
+    pub idle_ping_interval: Duration,
 }
 
 impl Default for PoolSettings {
@@ -52,7 +57,23 @@ impl Default for PoolSettings {
             idle_timeout: Duration::from_secs(50),
             ping_interval: Duration::from_secs(1),
             ping_timeout: Duration::from_secs(1),
+            idle_ping_interval: Duration::from_secs(15),
         }
+    }
+}
+
+impl PoolSettings {
+    /// The same, for who wants to notice a stopped peer within `bound`.
+    #[must_use]
+    pub(super) fn noticing_within(self, bound: Duration) -> Self {
+        // Two parts of five each: the fifth is for the way and for a busy machine.
+        let part = bound * 2 / 5;
+        let idle_ping_interval = self.idle_ping_interval.max(part);
+        Self { ping_interval: part, ping_timeout: part, idle_ping_interval, ..self }
+    }
+
+    pub(super) fn pings(&self) -> Bounds {
+        Bounds { talking: self.ping_interval, idle: self.idle_ping_interval, answer: self.ping_timeout }
     }
 }
 
@@ -80,6 +101,7 @@ struct Link {
     id: u64,
     sender: Sender,
     fate: Fate,
+    pulse: Arc<Pulse>,
     active: usize,
     limit: Limit,
     idle_since: Instant,
@@ -100,6 +122,8 @@ pub(super) struct Lease {
     id: u64,
     pub(super) sender: Sender,
     pub(super) fate: Fate,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) intake: Intake,
 }
 
 impl Lease {
@@ -120,7 +144,7 @@ impl Drop for Lease {
 impl Link {
     fn room(&self, cap: usize) -> usize {
         let limit = match self.limit {
-            _ if self.sender.is_closed() => 0,
+            _ if self.sender.is_closed() || self.pulse.is_doubtful() => 0,
             Limit::Awaited | Limit::Overdue => 1,
             Limit::Told(limit) => limit.min(cap),
         };
@@ -192,8 +216,9 @@ impl Pool {
             let with_room = state.links.iter_mut().filter(|link| link.room(cap) > 0);
             let Some(link) = with_room.max_by_key(|link| link.active) else { return };
             let Some(waiter) = state.waiting.pop_front() else { return };
-            let (sender, fate) = (link.sender.clone(), link.fate.clone());
-            let lease = Lease { pool: Some(Arc::clone(self)), id: link.id, sender, fate };
+            let (sender, fate, pulse) = (link.sender.clone(), link.fate.clone(), Arc::clone(&link.pulse));
+            let lease =
+                Lease { pool: Some(Arc::clone(self)), id: link.id, sender, fate, pulse, intake: Intake::default() };
             match waiter.send(Ok(lease)) {
                 Ok(()) => link.active += 1,
                 // Cancelled since. Not its drop but we give the place back: the lock is ours.
@@ -213,7 +238,7 @@ impl Pool {
                 state.last_id
             };
             let dialed = pool.dialer.dial(ToldBy { pool: Arc::downgrade(&pool), id }).await;
-            ticket.settle(dialed.map(|(sender, driver)| (id, sender, driver)));
+            ticket.settle(id, dialed);
         });
     }
 
@@ -323,15 +348,15 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn settle(mut self, dialed: Result<(u64, Sender, Driver)>) {
+    fn settle(mut self, id: u64, dialed: Result<Dialed>) {
         let Some(pool) = self.pool.take() else { return };
         match dialed {
-            Ok((id, sender, driver)) => {
+            Ok(Dialed { sender, driver, pulse }) => {
                 let (ended, fate) = oneshot::channel();
                 pool.update(|state| {
                     state.dialing = state.dialing.saturating_sub(1);
                     let (fate, idle_since) = (fate.shared(), Instant::now());
-                    state.links.push(Link { id, sender, fate, active: 0, limit: Limit::Awaited, idle_since });
+                    state.links.push(Link { id, sender, fate, pulse, active: 0, limit: Limit::Awaited, idle_since });
                 });
                 tokio::spawn(Pool::run(Arc::downgrade(&pool), id, driver, ended));
             }

@@ -62,6 +62,7 @@ struct Inner {
 /// What the first stream has found out.
 struct Built {
     client: Client,
+    connector: Connector,
     endpoint: Endpoint,
     chain: Chain,
 }
@@ -111,7 +112,7 @@ impl Inner {
         let bound = Bound::new(request.open_timeout);
         // Boxed: 23 kB that only the first stream needs.
         let built = self.built.get_or_try_init(|| Box::pin(self.build()));
-        let Built { client, endpoint, chain } = bound.on("the configuration", built).await?;
+        let Built { client, connector, endpoint, chain } = bound.on("the configuration", built).await?;
         endpoint.check_model(&request.model_id, &request.regions)?;
         let call = client
             .invoke_model_with_bidirectional_stream()
@@ -122,7 +123,7 @@ impl Inner {
         let provider = SharedCredentialsProvider::new(keys.clone());
         // A provider given to one call gets a cache of its own otherwise; ours is the keyring.
         let signing = Config::builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache());
-        let call = call.config_override(signing);
+        let call = call.config_override(signing.http_client(connector.with(request.patience)));
         let sent = async { call.send().await.map_err(|error| errors::from_open(&error)) };
         let output = match bound.on("response headers", sent).await {
             Err(error) if error.kind == ErrorKind::AccessDenied => {
@@ -166,7 +167,7 @@ impl Inner {
         let mut config = Config::builder()
             .behavior_version(endpoint::behavior_version())
             .region(endpoint.region.clone())
-            .http_client(connector)
+            .http_client(connector.clone())
             // The service refuses API keys for this operation. A builder of our own also never reads
             // AWS_BEARER_TOKEN_BEDROCK, as one made from the shared configuration would.
             .auth_scheme_preference([AuthSchemeId::from("sigv4")])
@@ -176,7 +177,7 @@ impl Inner {
             config = config.endpoint_url(url);
         }
         let chain = Chain::new(endpoint.region.clone(), self.config.profile.clone(), helper);
-        Ok(Built { client: Client::from_conf(config.build()), endpoint, chain })
+        Ok(Built { client: Client::from_conf(config.build()), connector, endpoint, chain })
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) struct Meaning {
     pub(super) cure: &'static str,
 }
 
+#[derive(Clone, Copy)]
 struct Text {
     part: &'static str,
     meaning: Meaning,

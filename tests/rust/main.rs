@@ -15,4 +15,5 @@ mod transport_emulator;
 mod transport_environment;
 mod transport_peer;
 mod transport_pool;
+mod transport_silence;
 mod transport_stream;

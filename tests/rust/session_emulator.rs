@@ -61,7 +61,7 @@ impl Service {
 }
 
 fn timeouts() -> Timeouts {
-    Timeouts { open: LONG, close: Duration::from_secs(5) }
+    Timeouts { open: LONG, ..Timeouts::default() }
 }
 
 /// A session and the host that drains it when told to.
@@ -355,7 +355,8 @@ async fn a_graceful_goaway_leaves_a_running_session_alone() {
 async fn a_service_that_stalls_is_bounded() {
     let stall = |after_events| vec![Fault::after_input(after_events, FaultKind::Stall { scope: Scope::Stream, reading: false })];
     let keys = || keys(&Settings::default().access_key_id, &Settings::default().secret_access_key);
-    let short = || Timeouts { open: Duration::from_millis(500), close: Duration::from_millis(500) };
+    let half = Duration::from_millis(500);
+    let short = || Timeouts { open: half, close: half, ..Timeouts::default() };
 
     let service = Service::start(Settings { faults: stall(0), ..echo() });
     let mut talk = Talk::begin(service.transport(keys()), short());

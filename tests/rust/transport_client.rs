@@ -6,8 +6,8 @@ use bytes::Bytes;
 use novasonic::{
     error::{Error, Result},
     transport::{
-        CredentialSource, Credentials, Downlink, OpenRequest, Opening, Transport, TransportConfig, pool::PoolSettings,
-        sdk::SdkTransport,
+        CredentialSource, Credentials, Downlink, OpenRequest, Opening, Patience, Transport, TransportConfig,
+        pool::PoolSettings, sdk::SdkTransport,
     },
 };
 use serde_json::{Value, json};
@@ -47,7 +47,13 @@ pub(crate) fn pooled(url: &str, settings: PoolSettings) -> SdkTransport {
 }
 
 pub(crate) fn request() -> OpenRequest {
-    OpenRequest { model_id: MODEL.to_owned(), regions: Vec::new(), ask: None, open_timeout: LONG }
+    OpenRequest {
+        model_id: MODEL.to_owned(),
+        regions: Vec::new(),
+        ask: None,
+        open_timeout: LONG,
+        patience: Patience::default(),
+    }
 }
 
 pub(crate) fn open(transport: &SdkTransport) -> Opening {

@@ -2,6 +2,7 @@
 //! never does. It answers nothing on its own but SETTINGS and pings.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -22,6 +23,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -32,23 +34,30 @@ pub(crate) struct PeerOptions {
     pub(crate) max_streams: Option<u32>,
     /// How long nothing is sent on a new connection, SETTINGS included.
     pub(crate) late: Duration,
+    /// How long everything is under way that is sent.
+    pub(crate) latency: Duration,
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
 impl Default for PeerOptions {
     fn default() -> Self {
-        Self { max_streams: None, late: Duration::ZERO, tls: None }
+        Self { max_streams: None, late: Duration::ZERO, latency: Duration::ZERO, tls: None }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Line {
     Open,
-    /// Nothing goes out any more, as from a stopped process: TCP itself stays up.
+    /// Nothing goes out any more, though all is read.
     Frozen,
+    /// Nothing is read either, as by a stopped process: TCP itself stays up.
+    Stopped,
     Fin,
     Rst,
 }
+
+/// What goes for the connections up to a number; others are open.
+type Lines = (Line, usize);
 
 #[derive(Debug)]
 enum Command {
@@ -68,7 +77,7 @@ pub(crate) struct Peer {
     connections: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
     most_streams: Arc<AtomicUsize>,
-    line: watch::Sender<Line>,
+    line: watch::Sender<Lines>,
     commands: Arc<Mutex<Vec<mpsc::Sender<Command>>>>,
     _tasks: JoinSet<()>,
 }
@@ -99,7 +108,7 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (streams_in, streams) = mpsc::channel(1000);
-        let (line, watched) = watch::channel(Line::Open);
+        let (line, watched) = watch::channel((Line::Open, 0));
         let connections = Arc::new(AtomicUsize::new(0));
         let open = Arc::new(AtomicUsize::new(0));
         let most_streams = Arc::new(AtomicUsize::new(0));
@@ -153,16 +162,26 @@ impl Peer {
         self.most_streams.load(Ordering::SeqCst)
     }
 
+    /// Nothing more is said on the connections there are, though all is read.
     pub(crate) fn freeze(&self) {
-        self.line.send_replace(Line::Frozen);
+        self.set_line(Line::Frozen);
+    }
+
+    /// As [`Self::freeze`], and nothing is read.
+    pub(crate) fn stop(&self) {
+        self.set_line(Line::Stopped);
     }
 
     pub(crate) fn fin(&self) {
-        self.line.send_replace(Line::Fin);
+        self.set_line(Line::Fin);
     }
 
     pub(crate) fn rst(&self) {
-        self.line.send_replace(Line::Rst);
+        self.set_line(Line::Rst);
+    }
+
+    fn set_line(&self, line: Line) {
+        self.line.send_replace((line, self.connections()));
     }
 
     /// Sends GOAWAY on a connection that lets its streams go on.
@@ -191,7 +210,7 @@ struct Serve {
     tcp: TcpStream,
     options: PeerOptions,
     streams: mpsc::Sender<PeerStream>,
-    line: watch::Receiver<Line>,
+    line: watch::Receiver<Lines>,
     commands: mpsc::Receiver<Command>,
 }
 
@@ -200,7 +219,7 @@ fn serve(
     tcp: TcpStream,
     options: PeerOptions,
     streams: mpsc::Sender<PeerStream>,
-    line: watch::Receiver<Line>,
+    line: watch::Receiver<Lines>,
     commands: mpsc::Receiver<Command>,
 ) -> Serve {
     Serve { number, tcp, options, streams, line, commands }
@@ -212,11 +231,18 @@ impl Serve {
         let (near, far) = tokio::io::duplex(1 << 22);
         let new_limit = Arc::new(AtomicU32::new(NO_NEWS));
         let mut pumping = JoinSet::new();
+        let pump = Pump {
+            number: self.number,
+            line: self.line,
+            late: self.options.late,
+            latency: self.options.latency,
+            new_limit: Arc::clone(&new_limit),
+        };
         match self.options.tls.clone() {
-            None => drop(pumping.spawn(pump(self.tcp, far, self.line, self.options.late, Arc::clone(&new_limit)))),
+            None => drop(pumping.spawn(pump.run(self.tcp, far))),
             Some(tls) => {
                 let Ok(stream) = tls.accept(self.tcp).await else { return };
-                drop(pumping.spawn(pump(stream, far, self.line, self.options.late, Arc::clone(&new_limit))));
+                drop(pumping.spawn(pump.run(stream, far)));
             }
         }
         let mut builder = h2::server::Builder::new();
@@ -270,48 +296,66 @@ impl Socket for tokio_rustls::server::TlsStream<TcpStream> {
 }
 
 /// Carries bytes between the socket and h2, as the line allows.
-async fn pump(
-    mut socket: impl Socket,
-    mut far: DuplexStream,
-    mut line: watch::Receiver<Line>,
+struct Pump {
+    number: usize,
+    line: watch::Receiver<Lines>,
     late: Duration,
+    latency: Duration,
     new_limit: Arc<AtomicU32>,
-) {
-    let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    let mut quiet = std::pin::pin!(tokio::time::sleep(late));
-    let mut speaks = late.is_zero();
-    loop {
-        let state = *line.borrow_and_update();
-        match state {
-            Line::Open | Line::Frozen => {}
-            Line::Fin => {
-                let _ = socket.shutdown().await;
-                return;
-            }
-            Line::Rst => {
-                socket.tcp().set_zero_linger().unwrap();
-                return;
-            }
-        }
-        tokio::select! {
-            read = socket.read(&mut up) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(n) => if far.write_all(&up[..n]).await.is_err() { return },
-            },
-            read = far.read(&mut down), if speaks && state == Line::Open => match read {
-                Ok(0) | Err(_) => {
+}
+
+impl Pump {
+    async fn run(mut self, mut socket: impl Socket, mut far: DuplexStream) {
+        let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        let mut quiet = std::pin::pin!(tokio::time::sleep(self.late));
+        let mut speaks = self.late.is_zero();
+        let mut under_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+        loop {
+            let (line, upto) = *self.line.borrow_and_update();
+            let state = if self.number <= upto { line } else { Line::Open };
+            match state {
+                Line::Open | Line::Frozen | Line::Stopped => {}
+                Line::Fin => {
                     let _ = socket.shutdown().await;
                     return;
                 }
-                Ok(n) => {
-                    rewrite_limit(&mut down[..n], new_limit.load(Ordering::SeqCst));
-                    if socket.write_all(&down[..n]).await.is_err() {
+                Line::Rst => {
+                    socket.tcp().set_zero_linger().unwrap();
+                    return;
+                }
+            }
+            let arrives = under_way.front().map_or_else(Instant::now, |(at, _)| *at);
+            tokio::select! {
+                read = socket.read(&mut up), if state != Line::Stopped => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(n) => if far.write_all(&up[..n]).await.is_err() { return },
+                },
+                read = far.read(&mut down), if speaks && state == Line::Open => match read {
+                    Ok(0) | Err(_) => {
+                        let _ = socket.shutdown().await;
+                        return;
+                    }
+                    Ok(n) => {
+                        rewrite_limit(&mut down[..n], self.new_limit.load(Ordering::SeqCst));
+                        // A timer takes a millisecond at least, which is a long time to some tests.
+                        if self.latency.is_zero() {
+                            if socket.write_all(&down[..n]).await.is_err() {
+                                return;
+                            }
+                        } else {
+                            under_way.push_back((Instant::now() + self.latency, down[..n].to_vec()));
+                        }
+                    }
+                },
+                () = tokio::time::sleep_until(arrives), if !under_way.is_empty() => {
+                    let (_, bytes) = under_way.pop_front().unwrap();
+                    if socket.write_all(&bytes).await.is_err() {
                         return;
                     }
                 }
-            },
-            () = &mut quiet, if !speaks => speaks = true,
-            changed = line.changed() => if changed.is_err() { return },
+                () = &mut quiet, if !speaks => speaks = true,
+                changed = self.line.changed() => if changed.is_err() { return },
+            }
         }
     }
 }

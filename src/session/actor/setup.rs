@@ -25,6 +25,7 @@ impl Setup {
             regions: config.regions,
             ask: Some(Arc::new(LaneCredentials(shared.lane.clone()))),
             open_timeout: config.timeouts.open,
+            patience: config.timeouts.patience,
         };
         Self { transport, request, stream: config.stream, history: config.history }
     }

@@ -40,6 +40,7 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         regions,
         ask: Some(Arc::new(LaneCredentials(shared.lane.clone()))),
         open_timeout: timeouts.open,
+        patience: timeouts.patience,
     };
     let timer = Timer::new(clock.clone());
     let duplex = Duplex::open(&*transport, request);

@@ -27,7 +27,7 @@ fn config() -> RawConfig {
         model_id: "amazon.nova-2-sonic-v1:0".into(),
         regions: vec!["us-east-1".into()],
         buffers: RawBuffers::default(),
-        timeouts: Timeouts { open: OPEN, close: CLOSE },
+        timeouts: Timeouts { open: OPEN, close: CLOSE, ..Timeouts::default() },
         clock: Arc::new(TokioClock::default()),
     }
 }

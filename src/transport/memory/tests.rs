@@ -16,6 +16,7 @@ async fn open() -> (Opening, MemoryPeer) {
         regions: Vec::new(),
         ask: None,
         open_timeout: Duration::from_secs(1),
+        patience: crate::transport::Patience::default(),
     });
     (opening, service.accept().await.unwrap())
 }
