@@ -55,8 +55,7 @@ class Client:
         history: Sequence[tuple[str, str]],
         input_buffer: float,
         output_buffer: float,
-        open_timeout: float,
-        close_timeout: float,
+        timeouts: tuple[float, float, float, float, float, float],
         realtime: bool,
         prices: tuple[float, float, float, float],
         limits: tuple[float | None, float | None, int | None, float | None],
@@ -69,8 +68,7 @@ class Client:
         regions: Sequence[str],
         input_bytes: int,
         output_bytes: int,
-        open_timeout: float,
-        close_timeout: float,
+        timeouts: tuple[float, float, float, float, float, float],
     ) -> RawStream: ...
 
 @final

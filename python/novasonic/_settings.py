@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from novasonic.config import Continuation, Limits, Message
+from novasonic.config import Continuation, Limits, Message, Timeouts
 from novasonic.exceptions import ConfigError
 from novasonic.tools import Tool
 
@@ -112,3 +112,9 @@ def continuation_row(continuation: Continuation | None) -> tuple[float, float, f
         continuation.restarts_per_hour,
         continuation.history_bytes,
     )
+
+
+def timeouts_row(timeouts: Timeouts | None) -> tuple[float, float, float, float, float, float]:
+    """Return `timeouts` as the core takes them; twin of ``TimeoutsRow`` in src/bindings/client.rs."""
+    bounds = timeouts or Timeouts()
+    return bounds.open, bounds.close, bounds.peer, bounds.stall, bounds.first_event, bounds.turn

@@ -18,6 +18,7 @@ from novasonic._settings import (
     require_share,
     require_text,
     require_turn_taking,
+    timeouts_row,
     tool_choice_name,
 )
 from novasonic._toolbox import Toolbox
@@ -189,7 +190,6 @@ class NovaSonic:
         require_share("top_p", top_p)
         require_share("temperature", temperature)
         buffers = buffers or Buffers()
-        timeouts = timeouts or Timeouts()
         prices = prices or Prices.of(model) or LIST_PRICES[NOVA_2_SONIC]
         setup = Setup(tuple(tools), tool_limits or ToolLimits(), context, prices)
         settings = {
@@ -208,8 +208,7 @@ class NovaSonic:
             "history": history_rows(history),
             "input_buffer": buffers.input,
             "output_buffer": buffers.output,
-            "open_timeout": timeouts.open,
-            "close_timeout": timeouts.close,
+            "timeouts": timeouts_row(timeouts),
             "realtime": bool(realtime),
             "prices": (prices.speech_in, prices.text_in, prices.speech_out, prices.text_out),
             "limits": limits_row(limits),
@@ -241,14 +240,12 @@ class NovaSonic:
         """
         require_text("model", model)
         buffers = buffers or StreamBuffers()
-        timeouts = timeouts or Timeouts()
         settings = {
             "model": model,
             "regions": regions_of(model),
             "input_bytes": buffers.input,
             "output_bytes": buffers.output,
-            "open_timeout": timeouts.open,
-            "close_timeout": timeouts.close,
+            "timeouts": timeouts_row(timeouts),
         }
         return OpeningStream(self._core, self._provider, settings)
 
@@ -300,6 +297,6 @@ class Connecting(Opening[Session]):
         return Session(
             bridge,
             input_rate=input_rate,
-            close_timeout=self._settings["close_timeout"],
+            close_timeout=self._settings["timeouts"][1],
             prices=self._setup.prices,
         )

@@ -121,6 +121,12 @@ class Timeouts:
     Args:
         open: From ``connect`` to the service's response headers, credentials and TLS included.
         close: How long an orderly close may take before the stream is reset.
+        peer: How late a service is noticed that answers nothing any more while audio or silence goes up. Whoever sends
+            nothing notices it after some fifteen seconds.
+        stall: How long the service may take nothing of what waits to be sent, though it answers otherwise.
+        first_event: How long it may say nothing after the first input that wants an answer.
+        turn: How long it may say nothing while it owes an answer. Not while a tool is at work or the user goes on
+            speaking. Raw streams know no turns: neither this nor ``first_event`` holds there.
 
     Raises:
         ConfigError: ``code="invalid_timeouts"``: not a positive number.
@@ -128,9 +134,14 @@ class Timeouts:
 
     open: float = 15.0
     close: float = 5.0
+    peer: float = 2.5
+    stall: float = 10.0
+    first_event: float = 15.0
+    turn: float = 30.0
 
     def __post_init__(self) -> None:
-        _require_positive_seconds(self, ("open", "close"), "invalid_timeouts")
+        names = ("open", "close", "peer", "stall", "first_event", "turn")
+        _require_positive_seconds(self, names, "invalid_timeouts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

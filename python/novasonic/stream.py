@@ -218,7 +218,7 @@ class OpeningStream(Opening[RawStream]):
     async def _open(self) -> RawStream:
         # No wait for headers: the service sends them only after the first event, which is the caller's to send.
         bridge = StreamBridge(self._client.open_stream(**self._settings), provider=self._provider)
-        return RawStream(bridge, close_timeout=self._settings["close_timeout"])
+        return RawStream(bridge, close_timeout=self._settings["timeouts"][1])
 
 
 def _json(event: RawEvent) -> bytes:

@@ -11,7 +11,7 @@ use super::{
     session::{Session, ToolRow, tool_spec},
 };
 use crate::{
-    conversation::{Continuation, Limits, Prices},
+    conversation::{AnswerBounds, Continuation, Limits, Prices},
     error::{Error, ErrorKind},
     protocol::{EndpointingSensitivity, Message, Role, SampleRate, StreamConfig, ToolChoice},
     session::{
@@ -19,7 +19,7 @@ use crate::{
         raw::{RawBuffers, RawConfig},
         stream_rate,
     },
-    transport::{CredentialSource, TransportConfig, sdk::SdkTransport},
+    transport::{CredentialSource, Patience, TransportConfig, sdk::SdkTransport},
 };
 
 #[pyclass(frozen, module = "novasonic._core")]
@@ -61,8 +61,7 @@ impl Client {
     /// Begins to open a session and returns at once.
     #[pyo3(signature = (
         *, model, regions, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, tools,
-        tool_choice, history, input_buffer, output_buffer, open_timeout, close_timeout, realtime, prices, limits,
-        continuation
+        tool_choice, history, input_buffer, output_buffer, timeouts, realtime, prices, limits, continuation
     ))]
     #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
     fn open(
@@ -83,8 +82,7 @@ impl Client {
         history: Vec<(String, String)>,
         input_buffer: f64,
         output_buffer: f64,
-        open_timeout: f64,
-        close_timeout: f64,
+        timeouts: TimeoutsRow,
         realtime: bool,
         prices: (f64, f64, f64, f64),
         limits: (Option<f64>, Option<f64>, Option<u64>, Option<f64>),
@@ -118,10 +116,7 @@ impl Client {
                     input_ms: milliseconds("Buffers.input", input_buffer)?,
                     output_ms: milliseconds("Buffers.output", output_buffer)?,
                 },
-                timeouts: Timeouts {
-                    open: duration("Timeouts.open", open_timeout)?,
-                    close: duration("Timeouts.close", close_timeout)?,
-                },
+                timeouts: timeouts_of(timeouts)?,
                 realtime,
                 prices: {
                     let (speech_in, text_in, speech_out, text_out) = prices;
@@ -145,8 +140,7 @@ impl Client {
     }
 
     /// Begins to open a raw stream and returns at once.
-    #[pyo3(signature = (*, model, regions, input_bytes, output_bytes, open_timeout, close_timeout))]
-    #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
+    #[pyo3(signature = (*, model, regions, input_bytes, output_bytes, timeouts))]
     fn open_stream(
         &self,
         py: Python<'_>,
@@ -154,21 +148,15 @@ impl Client {
         regions: Vec<String>,
         input_bytes: usize,
         output_bytes: usize,
-        open_timeout: f64,
-        close_timeout: f64,
+        timeouts: TimeoutsRow,
     ) -> PyResult<RawStream> {
         let transport = Arc::clone(self.0.get(py)?);
-        let timeouts = || -> Result<Timeouts, Error> {
-            Ok(Timeouts {
-                open: duration("Timeouts.open", open_timeout)?,
-                close: duration("Timeouts.close", close_timeout)?,
-            })
-        };
+        let timeouts = timeouts_of(timeouts).map_err(|error| errors::to_py_err(py, &error))?;
         let config = RawConfig {
             model_id: model,
             regions,
             buffers: RawBuffers { input_bytes, output_bytes },
-            timeouts: timeouts().map_err(|error| errors::to_py_err(py, &error))?,
+            timeouts,
             clock: Arc::new(TokioClock::default()),
         };
         RawStream::spawn(py, transport, config)
@@ -220,6 +208,21 @@ fn continuation(row: ContinuationRow) -> Result<Continuation, Error> {
 
 fn duration(name: &str, seconds: f64) -> Result<Duration, Error> {
     Duration::try_from_secs_f64(seconds).map_err(|_| invalid("invalid_seconds", format!("{name} is {seconds}.")))
+}
+
+/// Twin of `Timeouts` in `novasonic/config.py`: open, close, peer, stall, first event, turn.
+type TimeoutsRow = (f64, f64, f64, f64, f64, f64);
+
+fn timeouts_of((open, close, peer, stall, first_event, turn): TimeoutsRow) -> Result<Timeouts, Error> {
+    Ok(Timeouts {
+        open: duration("Timeouts.open", open)?,
+        close: duration("Timeouts.close", close)?,
+        patience: Patience { peer: duration("Timeouts.peer", peer)?, stall: duration("Timeouts.stall", stall)? },
+        answer: AnswerBounds {
+            first_event: duration("Timeouts.first_event", first_event)?,
+            turn: duration("Timeouts.turn", turn)?,
+        },
+    })
 }
 
 fn milliseconds(name: &str, seconds: f64) -> Result<u64, Error> {

@@ -137,6 +137,7 @@ impl Conversation {
         self.sent = Duration::ZERO;
         self.speech_ended = None;
         self.listened_ms = None;
+        self.said = super::owed::Said::default();
     }
 
     /// A final text of the user came: what it covers need not be said again.

@@ -15,6 +15,7 @@ mod event;
 mod handover;
 mod history;
 mod limits;
+mod owed;
 mod playback;
 mod recovery;
 mod retold;
@@ -28,6 +29,7 @@ pub use continuation::{Continuation, Moment, Reason, Renewal, Step};
 pub use event::{EndReason, Event, EventKind, InterruptSource, Speaker, Timings};
 pub use history::{History, SharedHistory, TurnRecord};
 pub use limits::Limits;
+pub use owed::AnswerBounds;
 pub use recovery::{Recovery, Telling, Verdict};
 pub use unheard::Unheard;
 pub use usage::Prices;
@@ -74,6 +76,8 @@ pub struct Conversation {
     speech_ended: Option<Duration>,
     /// When anybody said anything last.
     active: Duration,
+    /// On the present stream.
+    said: owed::Said,
 }
 
 /// What a turn begins with.
@@ -103,6 +107,7 @@ impl Conversation {
             old_turn: None,
             speech_ended: None,
             active: Duration::ZERO,
+            said: owed::Said::default(),
         }
     }
 
@@ -112,6 +117,7 @@ impl Conversation {
         if !matches!(event, OutputEvent::Usage(_) | OutputEvent::Unknown { .. }) {
             self.active = at;
         }
+        self.said.note(&event);
         match event {
             // Measured once per stream, and only after promptEnd: neither says anything about turns.
             OutputEvent::CompletionStart { .. } | OutputEvent::CompletionEnd { .. } => {}

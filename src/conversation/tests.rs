@@ -4,6 +4,7 @@ mod any;
 mod barge_in;
 mod history;
 mod limits;
+mod owed;
 mod tools;
 mod turns;
 mod usage;

@@ -47,12 +47,7 @@ const DRIP_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Outgoing {
     pub(super) fn new(respond: SendResponse<Bytes>) -> Self {
-        Self {
-            response: Response::Waiting(respond),
-            waiting: BytesMut::new(),
-            longest_frame: usize::MAX,
-            drip: None,
-        }
+        Self { response: Response::Waiting(respond), waiting: BytesMut::new(), longest_frame: usize::MAX, drip: None }
     }
 
     pub(super) fn event(&mut self, event: &[u8]) {

@@ -149,7 +149,9 @@ impl Registry {
     /// At once, on the live streams of the fault's account; how many those are.
     pub(super) fn commit(&self, fault: Fault) -> Result<usize, String> {
         if fault.is_of_opening() || fault.place != Place::default() || fault.stream.is_some() {
-            return Err(format!("{fault}: on streams that are open a fault has no place, and cannot be about opening one"));
+            return Err(format!(
+                "{fault}: on streams that are open a fault has no place, and cannot be about opening one"
+            ));
         }
         let armed = Arc::new(Armed::new(fault));
         let live = lock(&self.live);

@@ -36,7 +36,7 @@ use shared::Shared;
 pub use stats::Stats;
 
 use crate::{
-    conversation::{Continuation, Event, Limits, Prices, SharedHistory},
+    conversation::{AnswerBounds, Continuation, Event, Limits, Prices, SharedHistory},
     error::{Error, Result},
     protocol::{Message, StreamConfig},
     transport::{Credentials, Patience, Transport},
@@ -60,12 +60,20 @@ impl Default for Buffers {
 pub struct Timeouts {
     pub open: Duration,
     pub close: Duration,
+    /// Of the connection.
     pub patience: Patience,
+    /// Of the conversation; raw streams have none.
+    pub answer: AnswerBounds,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { open: Duration::from_secs(15), close: Duration::from_secs(5), patience: Patience::default() }
+        Self {
+            open: Duration::from_secs(15),
+            close: Duration::from_secs(5),
+            patience: Patience::default(),
+            answer: AnswerBounds::default(),
+        }
     }
 }
 

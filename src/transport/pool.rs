@@ -62,12 +62,15 @@ impl Default for PoolSettings {
     }
 }
 
+/// Whatever anybody asks for: more pings would be an attack.
+const SHORTEST_PING: Duration = Duration::from_millis(100);
+
 impl PoolSettings {
     /// The same, for who wants to notice a stopped peer within `bound`.
     #[must_use]
     pub(super) fn noticing_within(self, bound: Duration) -> Self {
         // Two parts of five each: the fifth is for the way and for a busy machine.
-        let part = bound * 2 / 5;
+        let part = (bound.saturating_mul(2) / 5).max(SHORTEST_PING);
         let idle_ping_interval = self.idle_ping_interval.max(part);
         Self { ping_interval: part, ping_timeout: part, idle_ping_interval, ..self }
     }

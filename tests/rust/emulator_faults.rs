@@ -308,8 +308,7 @@ async fn answers_pings(connection: &mut Connection) -> bool {
 
 #[tokio::test]
 async fn a_stalled_stream_leaves_its_connection_alive() {
-    let emulator =
-        with(vec![Fault { stream: Some(1), ..Fault::after_input(MID_STREAM, stall(Scope::Stream, false)) }]);
+    let emulator = with(vec![Fault { stream: Some(1), ..Fault::after_input(MID_STREAM, stall(Scope::Stream, false)) }]);
     let mut connection = Connection::cleartext(&emulator).await;
     let mut stream = talking(&connection).await;
     stream.audio(&[2; 640]);

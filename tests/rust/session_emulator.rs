@@ -353,7 +353,9 @@ async fn a_graceful_goaway_leaves_a_running_session_alone() {
 
 #[tokio::test]
 async fn a_service_that_stalls_is_bounded() {
-    let stall = |after_events| vec![Fault::after_input(after_events, FaultKind::Stall { scope: Scope::Stream, reading: false })];
+    let stall = |after_events| {
+        vec![Fault::after_input(after_events, FaultKind::Stall { scope: Scope::Stream, reading: false })]
+    };
     let keys = || keys(&Settings::default().access_key_id, &Settings::default().secret_access_key);
     let half = Duration::from_millis(500);
     let short = || Timeouts { open: half, close: half, ..Timeouts::default() };

@@ -58,6 +58,7 @@ fn is_peer_silent(error: &Error) -> bool {
 }
 
 /// Three streams of one connection, two of which send; `stop` ends the peer's answers.
+#[expect(clippy::print_stdout, reason = "the figure")]
 async fn stop_while_sending(each: Duration, stop: fn(&Peer)) {
     let mut peer = Peer::limited(100).await;
     let transport = transport(&peer.url());

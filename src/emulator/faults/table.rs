@@ -170,7 +170,11 @@ impl Table {
             "throttle" => FaultKind::Refuse {
                 status: 429,
                 code: "ThrottlingException".into(),
-                message: if message.is_empty() { "Too many requests, please wait before trying again.".into() } else { message },
+                message: if message.is_empty() {
+                    "Too many requests, please wait before trying again.".into()
+                } else {
+                    message
+                },
             },
             "quota" => FaultKind::Quota { max: self.max.ok_or_else(|| needs("max"))? },
             "skew" => FaultKind::Skew { seconds: self.seconds.ok_or_else(|| needs("seconds"))? },

@@ -85,7 +85,9 @@ fn a_refusal_later_than_the_headers_is_told_at_once() {
     let refuse =
         |count| Fault::after_input(count, FaultKind::Refuse { status: 429, code: "A".into(), message: "b".into() });
     assert!(refuse(1).check(HeadersAt::FirstEvent).is_ok());
-    assert!(refuse(2).check(HeadersAt::FirstEvent).unwrap_err().contains("refuse after input 2: a refusal is impossible"));
+    assert!(
+        refuse(2).check(HeadersAt::FirstEvent).unwrap_err().contains("refuse after input 2: a refusal is impossible")
+    );
     assert!(refuse(1).check(HeadersAt::Immediately).is_err());
     assert!(Fault::after_input(9, FaultKind::Fin).check(HeadersAt::Immediately).is_ok());
     assert!(Fault::after_output(0, FaultKind::Quota { max: 1 }).check(HeadersAt::FirstEvent).is_err());
@@ -99,7 +101,9 @@ fn a_refusal_later_than_the_headers_is_told_at_once() {
 fn a_fault_is_read_from_json() {
     let read = |json: &str| Fault::from_json(json).unwrap();
     assert_eq!(
-        read(r#"{"kind":"rst_stream","code":"CANCEL","after_output":3,"counting":"textOutput","account":"a","stream":2,"times":1}"#),
+        read(
+            r#"{"kind":"rst_stream","code":"CANCEL","after_output":3,"counting":"textOutput","account":"a","stream":2,"times":1}"#
+        ),
         Fault {
             kind: FaultKind::RstStream { code: 8 },
             place: Place::Output { count: 3, counting: named("textOutput") },
