@@ -65,19 +65,19 @@ static TEXTS: &[Text] = &[
         KEEP_TALKING,
     ),
     text("Timed out waiting for input events", IDLE, ErrorKind::StreamLost, Recovery::Restart, KEEP_TALKING),
-    text("InternalErrorCode=531", "stream_closed", ErrorKind::StreamLost, Recovery::Restart, NEW_STREAM),
-    text("RST_STREAM closed stream", "stream_closed", ErrorKind::StreamLost, Recovery::Restart, NEW_STREAM),
+    text("InternalErrorCode=531", "service_closed", ErrorKind::StreamLost, Recovery::Restart, NEW_STREAM),
+    text("RST_STREAM closed stream", "service_closed", ErrorKind::StreamLost, Recovery::Restart, NEW_STREAM),
     // Whoever hears this has met the true reason before.
     text(
         "Attempted to write to closed stream",
-        "stream_closed",
+        "service_closed",
         ErrorKind::StreamLost,
         Recovery::Restart,
         "Open a new stream; an earlier error says why this one ended.",
     ),
     text(
         "AWS_ERROR_HTTP_STREAM_HAS_COMPLETED",
-        "stream_closed",
+        "service_closed",
         ErrorKind::StreamLost,
         Recovery::Restart,
         "Open a new stream; an earlier error says why this one ended.",

@@ -19,11 +19,11 @@ const SEEN: &[(&str, &str, &str, ErrorKind, Recovery)] = &[
     (
         "Validation",
         "InternalErrorCode=531::RST_STREAM closed stream. HTTP/2 error code: NO_ERROR",
-        "stream_closed",
+        "service_closed",
         StreamLost,
         Restart,
     ),
-    ("Validation", "RST_STREAM closed stream.", "stream_closed", StreamLost, Restart),
+    ("Validation", "RST_STREAM closed stream.", "service_closed", StreamLost, Restart),
     (
         "ModelTimeout",
         "Model has timed out in processing the request. Try your request again.",
@@ -83,8 +83,8 @@ const SEEN: &[(&str, &str, &str, ErrorKind, Recovery)] = &[
     ),
     ("Validation", "Received invalid voiceId: mathew", "invalid_voice", Validation, Never),
     ("Validation", "Invalid event bytes.", "bad_frame", StreamLost, Restart),
-    ("Validation", "Attempted to write to closed stream.", "stream_closed", StreamLost, Restart),
-    ("Validation", "AWS_ERROR_HTTP_STREAM_HAS_COMPLETED", "stream_closed", StreamLost, Restart),
+    ("Validation", "Attempted to write to closed stream.", "service_closed", StreamLost, Restart),
+    ("Validation", "AWS_ERROR_HTTP_STREAM_HAS_COMPLETED", "service_closed", StreamLost, Restart),
 ];
 
 #[test]
