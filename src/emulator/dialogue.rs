@@ -14,6 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 use super::{
     brains::{Brain, Echo, LateResult, Progress},
+    encoded,
     hearing::{Heard, Hearing},
     input::{Event, Role, UNPARSABLE},
     pace::Pace,
@@ -261,19 +262,22 @@ impl Dialogue {
 
     fn hear(&mut self, content: &str, now: Instant, out: &mut Vec<Emit>) {
         self.last_input = now;
-        self.pcm.clear();
-        if BASE64.decode_vec(content, &mut self.pcm).is_err() {
+        let echoes = matches!(*self.brain, Brain::Echo);
+        // An echo gives the text back as it came.
+        let decoded = !echoes || self.caller.recorder.is_on();
+        let len = if decoded { self.decode(content) } else { encoded::len(content) };
+        let Some(len) = len else {
             return self.refuse(Refusal::because(UNPARSABLE, "audioInput content is not base64"), out);
-        }
-        if !self.pcm.len().is_multiple_of(crate::audio::SAMPLE_BYTES) {
+        };
+        if !len.is_multiple_of(crate::audio::SAMPLE_BYTES) {
             return self.refuse(Refusal::invalid("audioInput with half a sample: PCM16 has an even length"), out);
         }
         self.caller.recorder.pcm(&self.pcm);
-        self.audio_bytes += self.pcm.len() as u64;
-        self.fed_bytes += self.pcm.len();
+        self.audio_bytes += len as u64;
+        self.fed_bytes += len;
         let (Some(prompt), Some(hearing), false) = (&mut self.prompt, &mut self.hearing, self.mute) else { return };
-        if matches!(*self.brain, Brain::Echo) {
-            return self.echo.audio(content, self.pcm.len(), &mut prompt.speech, out);
+        if echoes {
+            return self.echo.audio(content, len, &mut prompt.speech, out);
         }
         prompt.speech.input_came(now, out);
         let mut heard = Vec::new();
@@ -294,6 +298,12 @@ impl Dialogue {
                 }
             }
         }
+    }
+
+    /// Leaves the sound in `self.pcm`.
+    fn decode(&mut self, content: &str) -> Option<usize> {
+        self.pcm.clear();
+        BASE64.decode_vec(content, &mut self.pcm).ok().map(|()| self.pcm.len())
     }
 
     /// What the user has heard becomes history, one message a turn.

@@ -10,6 +10,7 @@ mod build;
 #[cfg(test)]
 mod client_events;
 mod dialogue;
+mod encoded;
 mod faults;
 mod frames;
 mod hearing;

@@ -53,6 +53,11 @@ impl Recorder {
         Self(wanted.then(|| Arc::new(Kept { recording: Mutex::default(), total: Arc::clone(total) })))
     }
 
+    /// Whether what is handed over is kept.
+    pub(super) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     pub(super) fn recording(&self) -> Option<Recording> {
         self.0.as_ref().map(|kept| lock(&kept.recording).clone())
     }
