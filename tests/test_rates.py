@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import numpy as np
+import pytest
 
 from novasonic import AudioOutput, TurnEnded
 from novasonic.audio import resample
@@ -59,9 +60,11 @@ async def check(device, up, down):
     assert answer == resample(reply, down, device), f"{device} Hz"
 
 
+@pytest.mark.slow
 async def test_at_the_services_rates_every_bit_of_it_arrives():
     await asyncio.gather(*(check(rate, rate, rate) for rate in (8_000, 16_000, 24_000)))
 
 
+@pytest.mark.slow
 async def test_at_any_other_rate_it_arrives_as_one_stream_to_its_last_sample():
     await asyncio.gather(*(check(rate, 16_000, 24_000) for rate in (11_025, 44_056, 44_100, 48_000, 192_000)))

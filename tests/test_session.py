@@ -177,6 +177,7 @@ async def test_speaking_over_the_answer_cuts_it():
         assert len(str(session.transcript)) < 2_000
 
 
+@pytest.mark.slow
 async def test_mute_sends_silence(emulator, session):
     session.mute(True)
     for _ in range(40):

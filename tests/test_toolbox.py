@@ -217,26 +217,38 @@ json_values = st.recursive(
 )
 
 
-@given(arguments=st.text() | json_values.map(json.dumps) | json_values.map(json.dumps).map(json.dumps), text=st.text())
-@settings(max_examples=300, deadline=None)
-def test_whatever_the_model_writes_the_answer_is_one_bounded_json_object(arguments, text):
-    @dataclasses.dataclass
-    class To:
-        name: str
-        tags: list[int] = dataclasses.field(default_factory=list)
+@dataclasses.dataclass
+class To:
+    name: str
+    tags: list[int] = dataclasses.field(default_factory=list)
 
-    async def send(name: str, to: To | None = None, level: float = 1.0) -> str:
-        return name + text
 
-    toolbox = box(send, Tool.from_schema("raw", "Raw.", {"type": "object", "additionalProperties": True}, raw))
-    for name in ("send", "raw", text):
-        outcome = asyncio.run(toolbox.run("c", name, arguments, None))
-        assert isinstance(json.loads(outcome.result), dict)
-        assert len(outcome.result.encode()) <= ToolLimits().result_bytes
+TOLD = types.SimpleNamespace(value="")
+
+
+async def send(name: str, to: To | None = None, level: float = 1.0) -> str:
+    return name + TOLD.value
 
 
 async def raw(**arguments):
     return arguments
+
+
+# Made once: their schemas take longer to compile than a call takes to run.
+ANYTHING = box(send, Tool.from_schema("raw", "Raw.", {"type": "object", "additionalProperties": True}, raw))
+
+
+@given(arguments=st.text() | json_values.map(json.dumps) | json_values.map(json.dumps).map(json.dumps), text=st.text())
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_model_writes_the_answer_is_one_bounded_json_object(arguments, text):
+    TOLD.value = text
+
+    async def run():
+        return [await ANYTHING.run("c", name, arguments, None) for name in ("send", "raw", text)]
+
+    for outcome in asyncio.run(run()):
+        assert isinstance(json.loads(outcome.result), dict)
+        assert len(outcome.result.encode()) <= ToolLimits().result_bytes
 
 
 # Results.

@@ -117,8 +117,8 @@ async def _open_page():
 
 @pytest.fixture(scope="session")
 def parrot():
-    """An emulator that says back what it hears."""
-    with Emulator(brain="parrot") as emulator:
+    """An emulator that says back what it hears, in a hurry: what most tests ask for is the answer, not its pace."""
+    with Emulator(brain="parrot", speed=20, idle_limit=100_000, stream_limit=100_000) as emulator:
         yield emulator
 
 

@@ -158,6 +158,7 @@ async def test_a_slow_neighbour_delays_nobodys_audio(site):
     assert p99 < 250
 
 
+@pytest.mark.slow
 async def test_sigterm_closes_the_paid_stream_in_order(echo, tmp_path):
     application = "novasonic.contrib.django.demo.asgi:application"
     with running_site(application, echo, state=tmp_path, settings=DEMO_SETTINGS) as site:

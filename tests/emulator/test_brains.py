@@ -31,7 +31,7 @@ async def test_a_typed_turn_carries_what_the_stream_carries(until):
 
     history = [novasonic.Message("user", "Before."), novasonic.Message("assistant", "Indeed.")]
     async with (
-        Emulator(brain) as emulator,
+        Emulator(brain, speed=20) as emulator,
         emulator.client().connect(
             system="Be brief.", voice="matthew", input_rate=24_000, output_rate=8_000, history=history
         ) as session,
@@ -102,7 +102,7 @@ async def test_a_failing_brain_ends_its_turn_and_tells_the_log_where_but_not_wha
             raise RuntimeError(f"could not grasp {turn.text}")
         await turn.say("Fine again.")
 
-    async with Emulator(brain) as emulator, emulator.client().connect() as session:
+    async with Emulator(brain, speed=20) as emulator, emulator.client().connect() as session:
         await session.send_text("a secret")
         assert "failed" in texts(await until(session, ended), "assistant")[0]
         await session.send_text("Once more.")
@@ -118,7 +118,7 @@ async def test_a_tool_that_nobody_declared_gives_an_error_as_its_result(until):
         result = await turn.call("getWeather", {"city": "Oslo"})
         await turn.say(result["error"])
 
-    async with Emulator(brain) as emulator, emulator.client().connect() as session:
+    async with Emulator(brain, speed=20) as emulator, emulator.client().connect() as session:
         await session.send_text("How warm is it?")
         said = texts(await until(session, ended), "assistant")[0]
     assert "getWeather" in said

@@ -269,13 +269,39 @@ def test_every_shipped_scenario_is_in_the_table():
     assert set(SCENARIOS) == set(scenarios())
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+# Half a second each and more, for what was said is heard at its own pace; `make test` plays them.
+SLOW = {
+    "barge-in-audio-end",
+    "barge-in-audio-first",
+    "barge-in-old-marker",
+    "barge-in-speech-only",
+    "barge-in-text-end",
+    "completion-each-reply",
+    "completion-end",
+    "final-late",
+    "final-never",
+    "final-next-turn",
+    "first-words",
+    "no-speech-events",
+    "nothing-ends-turn",
+    "sentences",
+    "usage",
+}
+
+
+def marked(names):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+
+
+@pytest.mark.parametrize("name", marked(SCENARIOS))
 async def test_the_whole_sequence_is_delivered(name):
     await play(name, SCENARIOS[name], realtime=False)
 
 
 # The session paces what it is given and sends silence between; what the user sees must not depend on it.
-@pytest.mark.parametrize("name", ["plain-turn", "barge-in-marker", "tool", "final-next-turn", "first-words", "usage"])
+@pytest.mark.parametrize(
+    "name", marked(["plain-turn", "barge-in-marker", "tool", "final-next-turn", "first-words", "usage"])
+)
 async def test_the_same_with_a_microphone_that_never_stops(name):
     await play(name, SCENARIOS[name], realtime=True)
 
