@@ -14,10 +14,10 @@ PYTEST := $(BIN)/python -m pytest
 CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt build preflight chromium clean
+.PHONY: help demo test check cut-matrix lint fmt build preflight chromium clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 preflight:
 	@scripts/preflight
@@ -74,6 +74,9 @@ test: preflight $(VENV)/.dev $(VENV)/.extension chromium ## everything: Rust, Py
 	$(PART) "test: python" $(PYTEST) -m "not browser and not foreign"
 	$(PART) "test: foreign clients" $(PYTEST) -m foreign
 	$(PART) "test: browser" $(PYTEST) -m browser
+
+cut-matrix: preflight $(VENV)/.dev $(VENV)/.extension ## cut a conversation after each of its events, audio too
+	$(PART) "cut matrix" $(BIN)/python tests/faults/cut_matrix.py --all
 
 chromium:
 	@$(PART) "install chromium" scripts/chromium

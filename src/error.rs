@@ -75,6 +75,9 @@ pub const STREAM_LIMIT: &str = "stream_limit";
 /// Code of the service's end of a stream that it heard nothing on.
 pub const IDLE: &str = "idle";
 
+/// Code of a peer that let go of a connection before it spoke HTTP/2: it may take the next.
+pub const CLOSED_EARLY: &str = "closed_early";
+
 /// Code of a peer that does not answer any more.
 pub const PEER_SILENT: &str = "peer_silent";
 

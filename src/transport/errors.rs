@@ -18,7 +18,7 @@ use super::{
     texts::{Place, meaning},
     tidy,
 };
-use crate::error::{Error, ErrorKind, PEER_SILENT};
+use crate::error::{CLOSED_EARLY, Error, ErrorKind, PEER_SILENT};
 
 type ConnectError = <HttpConnector as Service<http::Uri>>::Error;
 
@@ -94,7 +94,7 @@ pub(super) fn from_handshake(error: &hyper::Error, place: &str) -> Error {
     }
     Error::new(
         ErrorKind::Connect,
-        "closed_early",
+        CLOSED_EARLY,
         format!("{place} closed the connection before it spoke HTTP/2: {}.", chain(error)),
     )
     .with_cure("Check that the endpoint speaks HTTP/2 on this port.")

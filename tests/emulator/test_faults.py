@@ -65,15 +65,15 @@ EVERY_KIND = [
 
 
 def test_every_kind_is_taken_and_listed_here():
-    makers = {
-        name for name, method in inspect.getmembers(Fault, inspect.ismethod) if name not in {"parse"}
-    }
+    makers = {name for name, method in inspect.getmembers(Fault, inspect.ismethod) if name not in {"parse"}}
     assert makers == {fault.kind for fault in EVERY_KIND}
     with Emulator(faults=EVERY_KIND) as emulator:
         emulator.add_faults(*EVERY_KIND)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in EVERY_KIND if not fault.fields and " " not in (fault.message or "")])
+@pytest.mark.parametrize(
+    "fault", [fault for fault in EVERY_KIND if not fault.fields and " " not in (fault.message or "")]
+)
 def test_the_command_line_spells_them_too(fault):
     assert Fault.parse(spell(fault)).to_dict() == fault.to_dict()
 

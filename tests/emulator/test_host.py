@@ -28,7 +28,9 @@ class HandCore:
         os.eventfd_write(self.fd, 1)
 
     def turn(self, turn_id, text="Hello."):
-        self.tell(("turn", turn_id, (1, ""), text, b"", 16_000, 24_000, "tiffany", "", [("user", " ")], ["look"], "any"))
+        self.tell(
+            ("turn", turn_id, (1, ""), text, b"", 16_000, 24_000, "tiffany", "", [("user", " ")], ["look"], "any")
+        )
 
     def drain(self, max_notices):
         with contextlib.suppress(BlockingIOError):

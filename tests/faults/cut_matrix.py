@@ -18,6 +18,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)]
 
 import talk
+
 from novasonic.emulator import Emulator, Fault
 
 SIDE_BY_SIDE = 100
@@ -45,9 +46,9 @@ class Cut:
         return f"cut{self.number}"
 
     def fault(self):
-        make = Fault.tcp_reset if self.how == "reset" else Fault.stall
         where = {f"after_{self.direction}": self.after, "counting": self.counting}
-        return make(account=self.account, stream=1, times=1, **where)
+        where |= {"account": self.account, "stream": 1, "times": 1}
+        return Fault.tcp_reset(**where) if self.how == "reset" else Fault.stall("connection", **where)
 
 
 @dataclass
@@ -70,7 +71,9 @@ async def cuts(emulator, hows, *, all_audio):
         audio = counts[AUDIO[direction]]
         others = sum(counts.values()) - audio
         places += [(direction, "non-audio", after) for after in range(1, others + 1)]
-        places += [(direction, AUDIO[direction], after) for after in range(1, audio + 1, 1 if all_audio else EVERY_AUDIO)]
+        places += [
+            (direction, AUDIO[direction], after) for after in range(1, audio + 1, 1 if all_audio else EVERY_AUDIO)
+        ]
     both = [(how, *place) for how in hows for place in places]
     return [Cut(number, *place) for number, place in enumerate(both)]
 
@@ -80,14 +83,16 @@ async def outcome(emulator, cut):
     emulator.add_faults(cut.fault())
     try:
         told = await talk.converse(emulator.client(account=cut.account))
-    except (Exception, ExceptionGroup) as error:
+    except ExceptionGroup as group:
+        return Outcome(cut, [f"raised {group.exceptions}"])
+    except Exception as error:  # whatever it is, it is this cut's outcome
         return Outcome(cut, [f"raised {error!r}"])
     result = Outcome(cut, talk.faults_of(told))
-    fault_at = next((r.fault_at for r in emulator.streams if r.account == cut.account and r.fault_at), None)
-    # A cut that came with the end cuts nothing any more.
-    if fault_at is not None and told.renewing and told.renewed:
-        result.noticed = told.opened + told.renewing[0].at - fault_at
-        result.recovered = told.opened + told.renewed[0].at - fault_at
+    reports = sorted((r for r in emulator.streams if r.account == cut.account), key=lambda report: report.number)
+    # A cut that came with the end cuts nothing any more. All by the emulator's clock: ours lags with a busy loop.
+    if len(reports) > 1 and reports[0].fault_at is not None and told.renewed:
+        result.recovered = reports[1].opened_at - reports[0].fault_at
+        result.noticed = max(0.0, result.recovered - told.renewed[0].seconds)
     return result
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import counted
+
 import novasonic
 
 TURNS = 3
@@ -132,10 +133,13 @@ async def _read(session, told):
 
 
 async def _until(told, holds):
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not holds():
-            told.news.clear()
-            await told.news.wait()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not holds():
+                told.news.clear()
+                await told.news.wait()
+    except TimeoutError:
+        raise AssertionError(f"nothing more came after {told}") from None
 
 
 def faults_of(told):
@@ -143,13 +147,13 @@ def faults_of(told):
     faults = []
     if told.end is None or told.end.error is not None or told.end.reason != "closed":
         faults.append(f"ended by {told.end}")
-    heard = Counter(
-        match[1] for texts in told.heard.values() for text in texts for match in _UTTERANCE.finditer(text)
-    )
+    heard = Counter(match[1] for texts in told.heard.values() for text in texts for match in _UTTERANCE.finditer(text))
     replayed = sum(renewed.replayed_seconds for renewed in told.renewed)
-    for utterance in map(str, range(1, TURNS + 1)):
-        if heard[utterance] == 0 or (heard[utterance] > 1 and not replayed):
-            faults.append(f"utterance {utterance} was heard {heard[utterance]} times, {replayed} s declared")
+    faults += [
+        f"utterance {utterance} was heard {heard[utterance]} times, {replayed} s declared"
+        for utterance in map(str, range(1, TURNS + 1))
+        if heard[utterance] == 0 or (heard[utterance] > 1 and not replayed)
+    ]
     missing = [utterance for utterance in range(1, TURNS + 1) if not told.is_answered(utterance)]
     if missing:
         faults.append(f"no answer to {missing}")

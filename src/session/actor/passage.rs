@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::{Actor, Closing};
 use crate::{
     conversation::{Event, EventKind, Reason, Step, Telling, Verdict},
-    error::{Error, ErrorKind, Result},
+    error::{CLOSED_EARLY, Error, ErrorKind, Result},
     protocol::decode,
     session::{
         RequestKind,
@@ -243,7 +243,8 @@ impl Actor {
         if !self.opened {
             // Whoever opens a conversation hears at once what is wrong; only what says nothing is tried again.
             self.first_attempts += 1;
-            if error.kind != ErrorKind::StreamLost || self.first_attempts >= FIRST_ATTEMPTS {
+            let broke = error.kind == ErrorKind::StreamLost || error.code == CLOSED_EARLY;
+            if !broke || self.first_attempts >= FIRST_ATTEMPTS {
                 return Verdict::GiveUp;
             }
         }
