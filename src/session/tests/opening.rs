@@ -113,7 +113,7 @@ async fn a_host_that_never_answers_runs_into_the_opening_bound() {
     let asked = tokio::spawn(peer.ask.take().unwrap().ask());
     assert_eq!(host.session.opened().await.unwrap_err().kind, ErrorKind::Timeout);
     let let_go = tokio::time::timeout(Duration::from_secs(1), asked).await.expect("the asker is let go");
-    assert_eq!(let_go.unwrap().err().unwrap().kind, ErrorKind::Credentials);
+    assert_eq!(let_go.unwrap().err().unwrap().kind, ErrorKind::Closed);
     host.ended().await;
 }
 
