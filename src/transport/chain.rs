@@ -17,7 +17,7 @@ use aws_credential_types::{
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError},
 };
 use aws_smithy_async::future::timeout::TimedOutError;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, result::ConnectorError};
 use aws_types::{
     os_shim_internal::{Env, Fs},
     region::Region,
@@ -153,7 +153,10 @@ impl Chain {
         }
         let message =
             format!("{} failed to give AWS credentials: {}.", self.name(source), reason.trim_end_matches('.'));
-        Error::new(ErrorKind::Credentials, "credentials_failed", sentence(&message)).with_cure(self.cure(source))
+        Error::new(ErrorKind::Credentials, "credentials_failed", sentence(&message))
+            .with_cure(self.cure(source))
+            // Not what the source said, but that it could not be heard.
+            .retryable(causes_of(error).any(|cause| cause.is::<ConnectorError>() || cause.is::<TimedOutError>()))
     }
 
     fn name(&self, source: Source) -> String {

@@ -2,7 +2,10 @@
 //! time, one fetches, and all take what it got.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        self, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -24,6 +27,8 @@ pub(super) struct Keyring {
     /// Fetches that have ended. Read before waiting for `held`: more of them then means that somebody fetched meanwhile.
     fetches: AtomicU64,
     held: Mutex<Option<Held>>,
+    /// What the service has refused last, whatever end was told of it.
+    refused: sync::Mutex<Option<AwsCredentials>>,
 }
 
 struct Held {
@@ -34,7 +39,7 @@ struct Held {
 
 impl Keyring {
     pub(super) fn new(endless: Duration) -> Self {
-        Self { endless, fetches: AtomicU64::new(0), held: Mutex::default() }
+        Self { endless, fetches: AtomicU64::new(0), held: Mutex::default(), refused: sync::Mutex::default() }
     }
 
     /// Keys that are good for a whole stream, or the newest there are. Cancel-safe: a fetch that is given up is begun
@@ -50,7 +55,7 @@ impl Keyring {
         let last = match fetch.await {
             // The session that asked is over, which says nothing about the keys.
             Err(error) if error.kind == ErrorKind::Closed => return Err(error),
-            Err(error) => match held.take().and_then(Held::alive) {
+            Err(error) => match held.take().and_then(|held| self.alive(held)) {
                 Some(keys) => {
                     tracing::warn!(%error, "new AWS credentials could not be had; the last ones go on");
                     Ok(keys)
@@ -65,25 +70,27 @@ impl Keyring {
     }
 
     fn is_good(&self, held: &Held) -> bool {
-        held.last.as_ref().is_ok_and(|keys| match keys.expiry() {
+        let last = held.last.as_ref().ok().filter(|keys| !self.is_refused(keys));
+        last.is_some_and(|keys| match keys.expiry() {
             Some(end) => end >= SystemTime::now() + STREAM_LIFE,
             None => held.since.elapsed() < self.endless,
         })
     }
 
-    /// Lets go of keys that the service has refused, so that the next stream has new ones.
-    pub(super) async fn refused(&self, keys: &AwsCredentials) {
-        let mut held = self.held.lock().await;
-        if held.as_ref().is_some_and(|held| held.last.as_ref() == Ok(keys)) {
-            *held = None;
-        }
-    }
-}
-
-impl Held {
     /// The keys, if they are known to live a while yet.
-    fn alive(self) -> Option<AwsCredentials> {
-        self.last.ok().filter(|keys| keys.expiry().is_some_and(|end| end >= SystemTime::now() + LEAST_LIFE))
+    fn alive(&self, held: Held) -> Option<AwsCredentials> {
+        let keys = held.last.ok().filter(|keys| !self.is_refused(keys))?;
+        keys.expiry().is_some_and(|end| end >= SystemTime::now() + LEAST_LIFE).then_some(keys)
+    }
+
+    fn is_refused(&self, keys: &AwsCredentials) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(keys)
+    }
+
+    /// Tells that the service takes these keys no longer, so that the next stream has new ones. Never waits: who reads a
+    /// stream tells it too.
+    pub(super) fn refused(&self, keys: &AwsCredentials) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
     }
 }
 

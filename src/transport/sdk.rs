@@ -42,7 +42,7 @@ use super::{
     proxy::Proxy,
     tls::{self, ClientTls},
 };
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Events between the session and the SDK. Few: the session's own bounded queue is the buffer, and whatever waits here
 /// can no longer be taken back.
@@ -56,7 +56,7 @@ struct Inner {
     config: TransportConfig,
     settings: PoolSettings,
     built: OnceCell<Built>,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
 }
 
 /// What the first stream has found out.
@@ -83,7 +83,7 @@ impl SdkTransport {
             CredentialSource::Ask => Duration::ZERO,
             CredentialSource::DefaultChain | CredentialSource::Static(_) => chain::ENDLESS,
         };
-        Ok(Self(Arc::new(Inner { config, settings, built: OnceCell::new(), keyring: Keyring::new(endless) })))
+        Ok(Self(Arc::new(Inner { config, settings, built: OnceCell::new(), keyring: Arc::new(Keyring::new(endless)) })))
     }
 }
 
@@ -125,17 +125,11 @@ impl Inner {
         let signing = Config::builder().credentials_provider(provider).identity_cache(IdentityCache::no_cache());
         let call = call.config_override(signing.http_client(connector.with(request.patience)));
         let sent = async { call.send().await.map_err(|error| errors::from_open(&error)) };
-        let output = match bound.on("response headers", sent).await {
-            Err(error) if error.kind == ErrorKind::AccessDenied => {
-                self.keyring.refused(&keys).await;
-                return Err(error);
-            }
-            opened => opened?,
-        };
-        let credentials_expire_at = keys.expiry();
+        let signer = Signer { keys, keyring: Arc::clone(&self.keyring) };
+        let output = bound.on("response headers", sent).await.inspect_err(|error| signer.hears(error))?;
         let request_id = output.request_id().map(str::to_owned);
         tracing::debug!(request_id, "stream open");
-        Ok(SdkDownlink { events: Some(output.body), request_id, credentials_expire_at })
+        Ok(SdkDownlink { events: Some(output.body), request_id, signer })
     }
 
     /// The keys that a stream opened now signs with.
@@ -215,7 +209,21 @@ pub struct SdkDownlink {
     /// None once the stream has ended: the SDK repeats some errors for ever.
     events: Option<EventReceiver<Output, StreamError>>,
     request_id: Option<String>,
-    credentials_expire_at: Option<SystemTime>,
+    signer: Signer,
+}
+
+/// The keys of one stream, and where they came from.
+struct Signer {
+    keys: AwsCredentials,
+    keyring: Arc<Keyring>,
+}
+
+impl Signer {
+    fn hears(&self, error: &Error) {
+        if error.kind == ErrorKind::AccessDenied {
+            self.keyring.refused(&self.keys);
+        }
+    }
 }
 
 impl SdkDownlink {
@@ -238,7 +246,9 @@ impl SdkDownlink {
                 }
                 Err(error) => {
                     self.events = None;
-                    return Err(errors::from_stream(&error, self.request_id.as_deref()));
+                    let error = errors::from_stream(&error, self.request_id.as_deref());
+                    self.signer.hears(&error);
+                    return Err(error);
                 }
             }
         }
@@ -249,6 +259,6 @@ impl SdkDownlink {
     }
 
     pub fn credentials_expire_at(&self) -> Option<SystemTime> {
-        self.credentials_expire_at
+        self.signer.keys.expiry()
     }
 }

@@ -73,6 +73,7 @@ async def test_providers_go_through_it_too(emulator, talk, home):
     async with ConnectProxy() as proxy:
         failed = await talk(emulator, **role, HTTPS_PROXY=f"http://{proxy.place}")
     assert (failed["error"], failed["code"]) == ("CredentialsError", "credentials_failed")
+    assert failed["retryable"]
     assert "AWS_WEB_IDENTITY_TOKEN_FILE" in failed["said"]
     assert set(proxy.asked) == {"CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1"}
 

@@ -120,5 +120,6 @@ async def test_a_role_that_sts_refuses(emulator_for, talk):
     with StandIn(lambda _: (403, refusal)) as sts:
         failed = await talk(emulator, config, profile="default", AWS_ENDPOINT_URL_STS=sts.url, **environment)
     assert (failed["error"], failed["code"]) == ("CredentialsError", "credentials_failed")
+    assert not failed["retryable"]
     assert "not authorized to perform: sts:AssumeRole" in failed["said"]
     assert "s3cr3t" not in failed["said"]

@@ -131,8 +131,9 @@ async fn keys_that_live_stand_in_where_new_ones_cannot_be_had() {
 async fn keys_that_were_refused_are_fetched_anew() {
     let ring = Keyring::new(Duration::ZERO);
     let refused = ring.keys(ready(Ok(keys("refused", HOUR)))).await.unwrap();
-    ring.refused(&refused).await;
+    ring.refused(&refused);
+    assert!(id_of(&ring, failed(ErrorKind::Credentials)).await.is_err(), "they stand in for nothing");
     assert_eq!(id_of(&ring, Ok(keys("new", HOUR))).await.unwrap(), "new");
-    ring.refused(&refused).await;
+    ring.refused(&refused);
     assert_eq!(id_of(&ring, Ok(keys("newer", HOUR))).await.unwrap(), "new", "others are kept");
 }

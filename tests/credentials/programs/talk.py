@@ -29,8 +29,13 @@ async def main(count, profile):
             sessions = [await stack.enter_async_context(client.connect()) for _ in range(count)]
             return {"replies": [await reply(session) for session in sessions]}
     except novasonic.NovaSonicError as error:
-        seconds = time.monotonic() - began
-        return {"error": type(error).__name__, "code": error.code, "said": str(error), "seconds": seconds}
+        return {
+            "error": type(error).__name__,
+            "code": error.code,
+            "said": str(error),
+            "retryable": error.retryable,
+            "seconds": time.monotonic() - began,
+        }
 
 
 if __name__ == "__main__":
