@@ -45,18 +45,18 @@ impl Said {
 }
 
 impl Conversation {
-    /// When the service will have been silent for too long, if nothing comes; None: it owes nothing. The user may go on
-    /// speaking, a tool may be at work, a reply that was heard may be all there is: none of that is the service's debt.
-    pub fn answer_deadline(&self, bounds: AnswerBounds) -> Option<Duration> {
+    /// Since when the service owes an answer, and how long it may; None: it owes none. The user may go on speaking, a
+    /// tool may be at work, a reply that was heard may be all there is: none of that is the service's debt.
+    pub fn owed(&self, bounds: AnswerBounds) -> Option<(Duration, Duration)> {
         let turn = self.turns.current.as_ref()?;
         let answering = turn.reply < Reply::Heard || turn.tool_running || self.blocks.audio_open(turn.number);
-        if !answering || turn.interrupted || self.said.user_speaks || self.calls.any_waits() {
-            return None;
-        }
-        Some(self.active + if self.said.anything { bounds.turn } else { bounds.first_event })
+        let not_its_own =
+            turn.interrupted || self.said.user_speaks || self.calls.any_waits() || self.old_stream_replies();
+        let bound = if self.said.anything { bounds.turn } else { bounds.first_event };
+        (answering && !not_its_own).then_some((self.active, bound))
     }
 
-    /// The error of an answer that did not come by [`Self::answer_deadline`].
+    /// The error of an answer that did not come in the time of [`Self::owed`].
     pub fn no_answer(&self, bounds: AnswerBounds) -> Error {
         let (code, bound, name) = if self.said.anything {
             ("no_answer", bounds.turn, "turn")

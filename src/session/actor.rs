@@ -3,6 +3,7 @@
 //! Here is its life: opening, commands, deadlines, the end. What goes up and what comes down is in `flow.rs`.
 
 mod flow;
+mod owed;
 mod passage;
 mod setup;
 
@@ -68,6 +69,7 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         question: None,
         replay: VecDeque::new(),
         answers: VecDeque::new(),
+        given: None,
         opened: false,
         closing: Closing::Not,
         alarm: Alarm::default(),
@@ -116,6 +118,8 @@ struct Actor {
     question: Option<String>,
     replay: VecDeque<Bytes>,
     answers: VecDeque<Answer>,
+    /// Since when it has all of that.
+    given: Option<Duration>,
     rates: Rates,
     pacer: Pacer,
     /// Once: later streams are replacements.
@@ -203,6 +207,10 @@ impl Actor {
             self.alarm.clear();
             return self.on_alarm(bound);
         }
+        if let Some(error) = self.no_answer(now) {
+            self.given = None;
+            return self.on_lost(error);
+        }
         if self.opened && self.limit_since.is_none() && self.conversation.limit_reached(self.shared.at()) {
             self.limit_since = Some(now);
         }
@@ -228,7 +236,7 @@ impl Actor {
             Some(since) => Some(since + LIMIT_GRACE),
             None => self.conversation.limit_deadline(self.shared.at()).and_then(|at| self.shared.clock_time(at)),
         };
-        [alarm, limit, self.uplink_deadline(), self.passage_deadline()].into_iter().flatten().min()
+        [alarm, limit, self.uplink_deadline(), self.passage_deadline(), self.answer_deadline()].into_iter().flatten().min()
     }
 
     fn on_moved(&mut self, moved: Moved<Written>) -> Option<End> {

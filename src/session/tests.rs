@@ -5,6 +5,7 @@ mod ending;
 mod interleavings;
 mod limits;
 mod opening;
+mod owed;
 mod pacing;
 mod peer;
 mod rates;

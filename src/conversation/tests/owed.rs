@@ -11,10 +11,10 @@ const BOUNDS: AnswerBounds = AnswerBounds { first_event: Duration::from_secs(15)
 
 /// The error, and whole seconds from the last step to it.
 fn owed(tape: &Tape) -> String {
-    let Some(deadline) = tape.conversation.answer_deadline(BOUNDS) else { return "nothing".to_owned() };
+    let Some((since, bound)) = tape.conversation.owed(BOUNDS) else { return "nothing".to_owned() };
     let error = tape.conversation.no_answer(BOUNDS);
     assert_eq!((error.kind, error.recovery()), (ErrorKind::Timeout, Recovery::Restart));
-    format!("{} in {} s", error.code, deadline.saturating_sub(tape.now).as_secs())
+    format!("{} in {} s", error.code, (since + bound).saturating_sub(tape.now).as_secs())
 }
 
 #[test]
