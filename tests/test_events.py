@@ -4,6 +4,8 @@ import dataclasses
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from novasonic import AudioOutput, Timings, ToolCall, Transcript, UnknownEvent
 from novasonic._rows import EVENT_CLASSES, event_from_row
@@ -60,3 +62,19 @@ def test_a_calls_arguments_are_shown_as_the_tool_will_get_them(text, shown):
     # Somebody approves what they see here: it must be what runs, however often the model encoded it.
     row = (EVENT_CLASSES.index(ToolCall), 0.5, 1, "toolUse", "id", "pay", text)
     assert event_from_row(row, lambda _: True).arguments == shown
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.text(st.characters()) | json_values.map(json.dumps) | json_values.map(json.dumps).map(json.dumps))
+def test_whatever_a_model_writes_as_arguments_is_shown_as_an_object(text):
+    row = (EVENT_CLASSES.index(ToolCall), 0.5, 1, "toolUse", "id", "pay", text)
+    shown = event_from_row(row, lambda _: True).arguments
+    assert isinstance(shown, dict)
+    # It goes on to a page: as text of the wire, and as JSON that any parser takes.
+    json.dumps(shown, allow_nan=False, ensure_ascii=False).encode()

@@ -69,7 +69,7 @@ class Page:
                 self.audio += pcm
                 return pcm
             case _:
-                message = json.loads(output["text"])
+                message = json.loads(output["text"].encode())  # as a server would send it
                 self.messages.append(message)
                 return message
 

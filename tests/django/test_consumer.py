@@ -455,3 +455,11 @@ async def test_a_page_chooses_only_what_the_site_allows(open_page):
         assert (await page.until("error"))["code"] == "not_allowed"
         await page.send({"type": "initialize", "voice": "amy"})
         await page.until("initialized")
+
+
+async def test_an_id_that_no_encoder_takes_comes_back(open_page):
+    async with open_page(Talker) as page:
+        await page.send('{"type":"text_message","text":"","messageId":"\\ud800"}')
+        assert (await page.until("error"))["messageId"] == "\ud800"
+        await page.send({"type": "initialize"})
+        await page.until("initialized")

@@ -4,6 +4,8 @@ import base64
 import json
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from novasonic import events
 from novasonic.contrib.django import wire
@@ -212,3 +214,76 @@ def test_initialized_tells_what_the_page_needs_to_play_and_record():
         "resumeToken",
     }
     assert (message["inputRate"], message["outputRate"], message["protocol"]) == (16_000, 24_000, 1)
+
+
+# A page is anybody: whatever comes, it is read, or refused by name.
+
+any_text = st.text(st.characters(), max_size=40)  # halves of surrogate pairs included
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=8,
+)
+TYPES = ("initialize", "audio_chunk", "text_message", "played", "tool_approval", "interrupt", "mute", "unmute", "close")
+KEYS = ("voice", "audioFormat", "resumeToken", "awsSecret", "audio", "isComplete", "text", "messageId", "turn", "ms")
+near_misses = st.sampled_from(
+    ["amy", "base64", "", "AAAA", "=", "AAE", True, 0, 1, 2**32, -1, 1.0, "x" * 129, "\ud800"]
+)
+near_messages = st.builds(
+    lambda kind, fields: {"type": kind, **fields},
+    st.sampled_from(TYPES) | any_json,
+    st.dictionaries(st.sampled_from([*KEYS, "id", "approve"]) | any_text, near_misses | any_json, max_size=5),
+)
+
+
+def answer_to(read):
+    """What the server would send back, as bytes of the socket; None where it takes the message."""
+    try:
+        message = read()
+    except wire.WireError as error:
+        refused = error
+        sound = refused.code and refused.message and (refused.close is None or refused.close >= 4400)
+    else:
+        # An id comes back where the session refuses the text.
+        refused = wire.WireError("x", "x", message_id=getattr(message, "message_id", None))
+        sound = isinstance(message, wire.ClientMessage)
+    assert sound
+    text = wire.encode(wire.error(refused.code, refused.message, message_id=refused.message_id))
+    assert json.loads(text.encode())["type"] == "error"
+
+
+@settings(max_examples=500, deadline=None)
+@given(near_messages | any_json, st.booleans())
+@example({"type": "text_message", "text": "", "messageId": "\ud800"}, True)
+def test_any_json_is_a_message_or_refused(message, escaped):
+    answer_to(lambda: wire.parse_text(json.dumps(message, ensure_ascii=escaped), RATE, voices={"amy"}))
+
+
+@settings(deadline=None)
+@given(st.text() | st.text('{}[]",:\\u0d8e1\x00', max_size=30))
+def test_any_text_is_a_message_or_refused(frame):
+    answer_to(lambda: wire.parse_text(frame, RATE))
+
+
+@pytest.mark.parametrize(
+    "frame", ["[" * 60_000, '{"type":' * 9_000, "9" * 60_000, '{"type":"played","turn":' + "9" * 5_000 + "}"]
+)
+def test_depth_and_length_are_refused_as_anything_else(frame):
+    answer_to(lambda: wire.parse_text(frame, RATE))
+
+
+@given(st.binary(max_size=80), st.integers(1, 40))
+def test_any_bytes_are_whole_samples_or_refused(frame, rate):
+    if len(frame) <= rate * 2 and len(frame) % 2 == 0:
+        assert wire.parse_binary(frame, rate) == frame
+    else:
+        with pytest.raises(wire.WireError) as refused:
+            wire.parse_binary(frame, rate)
+        assert refused.value.code == ("audio_too_long" if len(frame) > rate * 2 else "audio_format")
+
+
+@given(st.dictionaries(any_text, any_json, max_size=3))
+def test_whatever_arguments_hold_can_be_written(arguments):
+    call = events.ToolCall("c", "pay", arguments, True, at=0.0, turn=1, raw_type="toolUse")
+    for message in (wire.tool_called(call, arguments=True), wire.tool_approval(call)):
+        wire.encode(message).encode()

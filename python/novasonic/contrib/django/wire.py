@@ -256,7 +256,9 @@ def _count(message: Mapping[str, Any], key: str, *, least: int = 0) -> int:
 
 def encode(message: dict[str, Any]) -> str:
     """Write a message as a text frame."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    # A page's id or a model's arguments may hold half a surrogate pair: escaped it is ASCII again.
+    return text if _is_unicode(text) else json.dumps(message, separators=(",", ":"))
 
 
 def initialized(session_id: str, input_rate: int, output_rate: int) -> dict[str, Any]:
