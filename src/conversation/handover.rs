@@ -105,11 +105,12 @@ impl Conversation {
         self.history.lock().turn(number).map(super::TurnRecord::question)
     }
 
-    /// The user's audio that the next stream must be given first, of the whole length given. Each piece is noted anew
+    /// The user's audio that the next stream must be given first, and its length. Each piece is noted anew
     /// as it goes up.
     pub fn take_unheard(&mut self) -> (VecDeque<Bytes>, Duration) {
-        let length = self.unheard.voice();
-        (self.unheard.take(), length)
+        let unheard = self.unheard.take();
+        let bytes = unheard.iter().map(|pcm| pcm.len() as u64).sum();
+        (unheard, self.unheard.length(bytes))
     }
 
     fn asked_turn(&self) -> Option<u32> {

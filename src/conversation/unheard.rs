@@ -137,7 +137,7 @@ impl Unheard {
             * SAMPLE_BYTES as u64
     }
 
-    fn length(&self, bytes: u64) -> Duration {
+    pub(super) fn length(&self, bytes: u64) -> Duration {
         Duration::from_micros(bytes / SAMPLE_BYTES as u64 * 1_000_000 / u64::from(self.rate_hz.max(1)))
     }
 }

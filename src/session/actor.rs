@@ -236,7 +236,10 @@ impl Actor {
             Some(since) => Some(since + LIMIT_GRACE),
             None => self.conversation.limit_deadline(self.shared.at()).and_then(|at| self.shared.clock_time(at)),
         };
-        [alarm, limit, self.uplink_deadline(), self.passage_deadline(), self.answer_deadline()].into_iter().flatten().min()
+        [alarm, limit, self.uplink_deadline(), self.passage_deadline(), self.answer_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn on_moved(&mut self, moved: Moved<Written>) -> Option<End> {
