@@ -59,7 +59,7 @@ def test_seconds_are_positive_numbers(settings, field, value):
 
 def test_defaults_are_the_documented_ones():
     assert dataclasses.astuple(Buffers()) == (30.0, 120.0)
-    assert dataclasses.astuple(Timeouts()) == (15.0, 5.0)
+    assert dataclasses.astuple(Timeouts()) == (15.0, 5.0, 2.5, 10.0, 15.0, 30.0)
 
 
 @pytest.mark.parametrize(("role", "text"), [("system", "x"), ("USER", "x"), ("user", ""), ("user", None)])

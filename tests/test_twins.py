@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import novasonic
-from novasonic import _core, events, exceptions
+from novasonic import _core, _settings, events, exceptions
 from novasonic._rows import EVENT_CLASSES
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +42,14 @@ def test_timings_are_in_the_order_of_rust():
     source = (ROOT / "src/bindings/event.rs").read_text()
     sent = re.search(r"let Timings \{ (.+) \} = timings;", source)[1].split(", ")
     assert sent == [field.name for field in dataclasses.fields(events.Timings)]
+
+
+def test_timeouts_are_in_the_order_of_rust():
+    source = (ROOT / "src/bindings/client.rs").read_text()
+    taken = re.search(r"fn timeouts_of\(\((.+?)\): TimeoutsRow\)", source)[1].split(", ")
+    assert taken == [field.name for field in dataclasses.fields(novasonic.Timeouts)]
+    bounds = novasonic.Timeouts(*map(float, range(1, len(taken) + 1)))
+    assert _settings.timeouts_row(bounds) == dataclasses.astuple(bounds)
 
 
 def test_errors_are_the_kinds_of_rust():
