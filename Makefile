@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check cut-matrix lint fmt build preflight chromium clean
+.PHONY: help demo test check coverage cut-matrix fuzz mutants lint fmt build preflight chromium clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -52,15 +52,17 @@ build: preflight $(VENV)/.build ## the release wheel, in dist/
 
 fmt: preflight $(VENV)/.dev ## format Rust and Python
 	cargo fmt
-	$(BIN)/ruff check -q --fix-only python tests examples scripts
-	$(BIN)/ruff format -q python tests examples scripts
+	cargo fmt --manifest-path fuzz/Cargo.toml
+	$(BIN)/ruff check -q --fix-only python tests examples scripts benchmarks
+	$(BIN)/ruff format -q python tests examples scripts benchmarks
 
 lint: preflight $(VENV)/.dev $(VENV)/.extension ## formats, clippy, ruff, types, stubs, who may import what
 	$(PART) "lint: rustfmt" cargo fmt --check
+	$(PART) "lint: rustfmt, fuzz" cargo fmt --check --manifest-path fuzz/Cargo.toml
 	$(PART) "lint: clippy" cargo clippy --profile $(PROFILE) --all-targets -- -D warnings
 	$(PART) "lint: clippy, no bindings" cargo clippy --profile $(PROFILE) --all-targets --no-default-features -- -D warnings
-	$(PART) "lint: ruff" $(BIN)/ruff check python tests examples scripts
-	$(PART) "lint: ruff format" $(BIN)/ruff format --check python tests examples scripts
+	$(PART) "lint: ruff" $(BIN)/ruff check python tests examples scripts benchmarks
+	$(PART) "lint: ruff format" $(BIN)/ruff format --check python tests examples scripts benchmarks
 	$(PART) "lint: mypy" $(BIN)/mypy
 	$(PART) "lint: stubtest" $(BIN)/python -m mypy.stubtest novasonic._core --allowlist scripts/stubtest-allowlist.txt
 	$(PART) "lint: rooms" $(BIN)/python scripts/lint_rooms.py
@@ -69,11 +71,15 @@ check: preflight $(VENV)/.dev $(VENV)/.extension ## the quick part of test
 	$(PART) "check: rust" $(CARGO_TEST) --lib
 	$(PART) "check: python" $(PYTEST) -q -m "not slow and not browser and not foreign"
 
+fuzz: preflight ## twenty seconds of each fuzz target; scripts/fuzz SECONDS TARGET for more
+	$(PART) "fuzz" scripts/fuzz
+
 test: preflight $(VENV)/.dev $(VENV)/.extension chromium ## everything: Rust, Python, foreign clients, a real browser
 	$(PART) "test: rust" $(CARGO_TEST)
 	$(PART) "test: python" $(PYTEST) -m "not browser and not foreign"
 	$(PART) "test: foreign clients" $(PYTEST) -m foreign
 	$(PART) "test: browser" $(PYTEST) -m browser
+	$(PART) "test: fuzz" scripts/fuzz 15
 
 cut-matrix: preflight $(VENV)/.dev $(VENV)/.extension ## cut a conversation after each of its events, audio too
 	$(PART) "cut matrix" $(BIN)/python tests/faults/cut_matrix.py --all
