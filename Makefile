@@ -71,6 +71,15 @@ check: preflight $(VENV)/.dev $(VENV)/.extension ## the quick part of test
 	$(PART) "check: rust" $(CARGO_TEST) --lib
 	$(PART) "check: python" $(PYTEST) -q -m "not slow and not browser and not foreign"
 
+coverage: preflight $(VENV)/.dev $(VENV)/.extension ## Python's branches that the tests reach, subprocesses too; fails below 95 %
+	rm -rf .build/coverage && mkdir -p .build/coverage
+	$(BIN)/python -m coverage run -m pytest -q -m "not browser and not foreign"
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
+
+mutants: preflight ## defects in protocol/ and conversation/ that no test notices (cargo-mutants; over an hour)
+	scripts/mutants
+
 fuzz: preflight ## twenty seconds of each fuzz target; scripts/fuzz SECONDS TARGET for more
 	$(PART) "fuzz" scripts/fuzz
 
