@@ -37,6 +37,7 @@ struct Running {
     mailbox: Arc<Mailbox>,
     https_port: u16,
     http_port: u16,
+    control: (u16, String),
     ca_pem: String,
 }
 
@@ -152,6 +153,7 @@ impl Emulator {
         let running = Running {
             https_port: emulator.https_addr().port(),
             http_port: emulator.http_addr().port(),
+            control: (emulator.control_addr().port(), emulator.control_token().to_owned()),
             ca_pem: emulator.ca_pem().to_owned(),
             state: Mutex::new(State { emulator, is_live: true }),
             mailbox,
@@ -167,6 +169,16 @@ impl Emulator {
     #[getter]
     fn http_port(&self, py: Python<'_>) -> PyResult<u16> {
         Ok(self.0.get(py)?.http_port)
+    }
+
+    #[getter]
+    fn control_port(&self, py: Python<'_>) -> PyResult<u16> {
+        Ok(self.0.get(py)?.control.0)
+    }
+
+    #[getter]
+    fn control_token(&self, py: Python<'_>) -> PyResult<&str> {
+        Ok(&self.0.get(py)?.control.1)
     }
 
     #[getter]

@@ -2,13 +2,14 @@
 //!
 //! Written from the reference and apart from the client: it imports `audio` and nothing else of this crate, so
 //! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `request`, `signature`,
-//! `frames`, `stream` with its `incoming` and `outgoing` sides, `faults`, `registry`, `recording`), and the dialogue
+//! `frames`, `stream` with its `incoming` and `outgoing` sides, `faults`, `registry`, `recording`, `control`), and the dialogue
 //! (`dialogue`, `rules`, `hearing`, `speech`, `brains` and their helpers), which is sans I/O.
 
 mod brains;
 mod build;
 #[cfg(test)]
 mod client_events;
+mod control;
 mod dialogue;
 mod encoded;
 mod faults;
@@ -40,7 +41,7 @@ pub use settings::{
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     sync::Arc,
     thread::JoinHandle,
 };
@@ -55,6 +56,7 @@ use tls::Tls;
 pub struct Emulator {
     /// Of the TLS and the cleartext listener.
     addresses: (SocketAddr, SocketAddr),
+    control: (SocketAddr, String),
     ca_pem: String,
     registry: Arc<Registry>,
     /// Dropped or sent to: the worker ends.
@@ -66,9 +68,11 @@ impl Emulator {
     /// Binds, makes the certificate authority and serves on a runtime of its own (one worker thread).
     pub fn start(settings: Settings) -> io::Result<Self> {
         check(&settings)?;
-        let tls_listener = bind(&settings, settings.port)?;
-        let cleartext_listener = bind(&settings, settings.http_port)?;
+        let tls_listener = bind(settings.host, settings.port)?;
+        let cleartext_listener = bind(settings.host, settings.http_port)?;
         let addresses = (tls_listener.local_addr()?, cleartext_listener.local_addr()?);
+        let (control_listener, token) = control::open()?;
+        let control = (control_listener.local_addr()?, token.clone());
         let Tls { acceptor, ca_pem } = Tls::new(settings.host, &settings.sans)?;
         let registry = Arc::new(Registry::new(settings)?);
 
@@ -78,14 +82,16 @@ impl Emulator {
         let serving = Arc::clone(&registry);
         let worker = std::thread::Builder::new().name("novasonic-emulator".into()).spawn(move || {
             runtime.block_on(async move {
-                if let Err(error) = serve(tls_listener, cleartext_listener, acceptor, &serving) {
+                let listening = serve(tls_listener, cleartext_listener, acceptor, &serving)
+                    .and_then(|()| control::serve(control_listener, &token, &serving));
+                if let Err(error) = listening {
                     return serving.log(&format!("cannot serve: {error}"));
                 }
                 let _ = stopped.await;
             });
             // Dropping the runtime drops every stream, and each closes its report.
         })?;
-        Ok(Self { addresses, ca_pem, registry, stop: Some(stop), worker: Some(worker) })
+        Ok(Self { addresses, control, ca_pem, registry, stop: Some(stop), worker: Some(worker) })
     }
 
     pub fn https_addr(&self) -> SocketAddr {
@@ -95,6 +101,16 @@ impl Emulator {
     /// Cleartext HTTP/2 with prior knowledge.
     pub fn http_addr(&self) -> SocketAddr {
         self.addresses.1
+    }
+
+    /// Of the control interface, which listens on loopback always.
+    pub fn control_addr(&self) -> SocketAddr {
+        self.control.0
+    }
+
+    /// What every request to it must bear.
+    pub fn control_token(&self) -> &str {
+        &self.control.1
     }
 
     /// The CA's certificate as PEM; its key never leaves memory.
@@ -171,8 +187,8 @@ fn check(settings: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-fn bind(settings: &Settings, port: u16) -> io::Result<TcpListener> {
-    let address = SocketAddr::new(settings.host, port);
+fn bind(host: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(host, port);
     let listener = TcpListener::bind(address)
         .map_err(|error| io::Error::new(error.kind(), format!("the emulator cannot bind {address}: {error}")))?;
     listener.set_nonblocking(true)?;

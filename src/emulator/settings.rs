@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use super::faults::Fault;
 
@@ -167,7 +168,7 @@ impl Default for Settings {
 }
 
 /// One stream as a test wants to see it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct StreamReport {
     pub stream_id: u64,
     pub connection_id: u64,

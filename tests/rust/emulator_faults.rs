@@ -1,10 +1,10 @@
 //! Each fault of the emulator, as a client sees it on the wire.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use h2::Reason;
-use novasonic::emulator::{BrainChoice, Counting, Emulator, Fault, FaultKind, HeadersAt, Place, Scope, Settings};
-use tokio::time::timeout;
+use novasonic::emulator::{BrainChoice, Counting, Emulator, Fault, FaultKind, HeadersAt, Junk, Place, Scope, Settings};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 
 use crate::raw_client::{Connection, Received, Signer, Stream, all_ended, ended};
 
@@ -143,14 +143,34 @@ async fn a_goaway_with_a_code_ends_the_connection() {
 
 #[tokio::test]
 async fn an_exception_is_named_as_asked() {
-    let kind = FaultKind::Exception { name: "modelStreamErrorException".into(), message: "it broke".into() };
+    for name in [
+        "internalServerException",
+        "modelStreamErrorException",
+        "validationException",
+        "throttlingException",
+        "modelTimeoutException",
+        "serviceUnavailableException",
+        "somethingNewException",
+    ] {
+        let emulator = emulator(MID_STREAM, FaultKind::Exception { name: name.into(), message: "\"it\" broke".into() });
+        let connection = Connection::cleartext(&emulator).await;
+        let mut stream = talking(&connection).await;
+        assert_eq!(stream.rest().await.exception(), (name.into(), "\"it\" broke".into()));
+        assert!(matches!(stream.next().await, Received::End));
+        stream.end_stream();
+        assert_eq!(ended(&emulator).await.ended.unwrap(), format!("fault: {name}"));
+    }
+}
+
+#[tokio::test]
+async fn an_unmodelled_error_is_told_in_headers() {
+    let kind = FaultKind::Error { name: "Strange".into(), message: "oh".into() };
     let emulator = emulator(MID_STREAM, kind);
     let connection = Connection::cleartext(&emulator).await;
     let mut stream = talking(&connection).await;
-    assert_eq!(stream.rest().await.exception(), ("modelStreamErrorException".into(), "it broke".into()));
+    let Received::Error { code, message } = stream.rest().await else { panic!("an error") };
+    assert_eq!((&*code, &*message), ("Strange", "oh"));
     assert!(matches!(stream.next().await, Received::End));
-    stream.end_stream();
-    assert_eq!(ended(&emulator).await.ended.as_deref(), Some("fault: modelStreamErrorException"));
 }
 
 #[tokio::test]
@@ -441,4 +461,202 @@ async fn what_was_heard_is_kept_where_asked_for() {
         }
         assert_eq!(emulator.recording(3), None);
     }
+}
+
+/// Commits it behind one echo, and gives what comes then.
+async fn spoilt(kind: FaultKind) -> (Stream, Connection, Emulator) {
+    let emulator = with(vec![Fault::after_output(3, kind)]);
+    let connection = Connection::cleartext(&emulator).await;
+    let stream = talking(&connection).await;
+    (stream, connection, emulator)
+}
+
+fn strange(received: Received) -> String {
+    match received {
+        Received::Strange(what) => what,
+        other => panic!("expected something strange, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_be_spoilt_and_the_stream_goes_on() {
+    for (kind, said) in [
+        (FaultKind::BadCrc, "Checksum"),
+        (FaultKind::Junk(Junk::Json), "no JSON"),
+        (FaultKind::Junk(Junk::Base64), "no base64"),
+        (FaultKind::Junk(Junk::Event), "no event"),
+        (FaultKind::UnknownFrame, ":event-type somethingNew"),
+    ] {
+        let (mut stream, _connection, emulator) = spoilt(kind).await;
+        let what = strange(stream.next().await);
+        assert!(what.contains(said), "{what}");
+        stream.audio(&[2; 640]);
+        assert_eq!(stream.next_audio().await, [2; 640]);
+        stream.finish();
+        assert!(matches!(stream.rest().await, Received::End));
+        assert_eq!(ended(&emulator).await.ended.as_deref(), Some("clean"));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_event_comes_as_it_was_given() {
+    let kind = FaultKind::Event { name: "news \"x\"".into(), fields: r#"{"a":[1,null]}"#.into() };
+    let (mut stream, _connection, _emulator) = spoilt(kind).await;
+    let Received::Event(event) = stream.next().await else { panic!("an event") };
+    assert_eq!(event, serde_json::json!({"event": {"news \"x\"": {"a": [1, null]}}}));
+}
+
+#[tokio::test]
+async fn a_message_may_end_half_way() {
+    let (mut stream, _connection, emulator) = spoilt(FaultKind::Truncated).await;
+    assert!(matches!(stream.next().await, Received::Truncated));
+    stream.end_stream();
+    assert_eq!(ended(&emulator).await.ended.as_deref(), Some("fault: truncated"));
+}
+
+#[tokio::test]
+async fn a_big_event_is_as_big_as_asked() {
+    let (mut stream, _connection, _emulator) = spoilt(FaultKind::BigEvent { size: 4 << 20 }).await;
+    let Received::Event(event) = stream.next().await else { panic!("an event") };
+    assert_eq!(event["event"]["audioOutput"]["content"].as_str().unwrap().len(), 4 << 20);
+    stream.audio(&[2; 640]);
+    assert_eq!(stream.next_audio().await, [2; 640]);
+}
+
+#[tokio::test]
+async fn frames_may_be_tiny() {
+    let (mut stream, _connection, _emulator) = spoilt(FaultKind::TinyFrames { size: 3 }).await;
+    let before = stream.frames.len();
+    stream.audio(&[2; 640]);
+    assert_eq!(stream.next_audio().await, [2; 640]);
+    let tiny = &stream.frames[before..];
+    assert!(tiny.len() > 300 && tiny.iter().all(|len| *len <= 3), "{tiny:?}");
+}
+
+#[tokio::test]
+async fn a_drip_takes_its_time_and_ends_all_the_same() {
+    let (mut stream, _connection, emulator) = spoilt(FaultKind::Drip { bytes_per_s: 5_000 }).await;
+    let begun = Instant::now();
+    // About 1,400 bytes on the wire.
+    stream.audio(&[2; 640]);
+    assert_eq!(stream.next_audio().await, [2; 640]);
+    let took = begun.elapsed();
+    assert!(Duration::from_millis(200) < took && took < Duration::from_secs(5), "{took:?}");
+    stream.finish();
+    assert!(matches!(stream.rest().await, Received::End));
+    assert_eq!(ended(&emulator).await.ended.as_deref(), Some("clean"));
+}
+
+#[tokio::test]
+async fn events_may_come_twice() {
+    let (mut stream, _connection, _emulator) = spoilt(FaultKind::Duplicate { count: Some(1) }).await;
+    stream.audio(&[2; 640]);
+    stream.audio(&[3; 640]);
+    for expected in [2, 2, 3] {
+        assert_eq!(stream.next_audio().await, [expected; 640]);
+    }
+}
+
+#[tokio::test]
+async fn the_first_opens_may_be_throttled() {
+    let throttle = Fault::from_json(r#"{"kind": "throttle", "times": 2}"#).unwrap();
+    let emulator = with(vec![throttle]);
+    let connection = Connection::cleartext(&emulator).await;
+    for _ in 0..2 {
+        let (status, name, _) = connection.open(None).await.refusal().await;
+        assert_eq!((status, &*name), (429, "ThrottlingException"));
+    }
+    talking(&connection).await;
+}
+
+#[tokio::test]
+async fn an_account_has_so_many_streams_at_a_time() {
+    let quota = Fault { account: Some("anna".into()), ..Fault::after_input(0, FaultKind::Quota { max: 2 }) };
+    let settings = Settings { brain: BrainChoice::Echo, faults: vec![quota], ..Settings::default() };
+    let emulator = Emulator::start(settings).unwrap();
+    let own = Settings::default();
+    let anna = Signer::with_keys(&format!("{}_anna", own.access_key_id), &own.secret_access_key, None);
+    let (mut first, _a) = talk_as(&emulator, "anna").await;
+    let (_second, _b) = talk_as(&emulator, "anna").await;
+    let (_other, _o) = talk_as(&emulator, "otto").await;
+    let connection = Connection::cleartext(&emulator).await;
+    let (status, name, message) = connection.open(Some(anna.clone())).await.refusal().await;
+    assert_eq!((status, &*name), (400, "ServiceQuotaExceededException"));
+    assert!(message.contains('2'), "{message}");
+    // The refused one does not count, and one that has ended makes room.
+    first.finish();
+    assert!(matches!(first.rest().await, Received::End));
+    let (_third, _c) = talk_as(&emulator, "anna").await;
+    assert_eq!(connection.open(Some(anna)).await.refusal().await.0, 400);
+}
+
+#[tokio::test]
+async fn a_skewed_clock_refuses_what_is_signed_now() {
+    for (seconds, said) in [(400, "Signature expired"), (-400, "Signature not yet current")] {
+        let settings =
+            Settings { faults: vec![Fault::after_input(0, FaultKind::Skew { seconds })], ..Settings::default() };
+        let emulator = Emulator::start(settings).unwrap();
+        let connection = Connection::cleartext(&emulator).await;
+        let (status, name, message) = connection.open(Some(Signer::new())).await.refusal().await;
+        assert_eq!((status, &*name), (403, "InvalidSignatureException"));
+        assert!(message.starts_with(said), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_may_go_wrong_within_a_stream() {
+    let faults = vec![Fault::after_input(MID_STREAM, FaultKind::Skew { seconds: 400 })];
+    let emulator = Emulator::start(Settings { brain: BrainChoice::Echo, faults, ..Settings::default() }).unwrap();
+    let (mut stream, _connection) = talk_as(&emulator, "").await;
+    stream.audio(&[2; 640]);
+    let (name, message) = stream.rest().await.exception();
+    assert!(name == "validationException" && message.starts_with("Signature expired"), "{name}: {message}");
+}
+
+#[tokio::test]
+async fn connections_may_be_refused_or_never_answered() {
+    let refuse = |silent| {
+        let kind = FaultKind::RefuseConnection { silent };
+        with(vec![Fault { times: Some(1), ..Fault::after_input(0, kind) }])
+    };
+    let first_byte = async |emulator: &Emulator| {
+        let mut socket = TcpStream::connect(emulator.https_addr()).await.unwrap();
+        let mut byte = [0];
+        timeout(Duration::from_millis(300), socket.read(&mut byte)).await
+    };
+    let emulator = refuse(false);
+    assert_eq!(first_byte(&emulator).await.unwrap().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    talking(&Connection::tls(&emulator, "localhost").await.unwrap()).await;
+    let emulator = refuse(true);
+    let hello = Connection::tls(&emulator, "localhost");
+    assert!(timeout(Duration::from_millis(300), hello).await.is_err());
+    talking(&Connection::tls(&emulator, "localhost").await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_goaway_may_be_hard_without_an_error() {
+    let emulator = emulator(MID_STREAM, FaultKind::GoAway { code: 0, hard: true });
+    let connection = Connection::cleartext(&emulator).await;
+    let mut stream = talking(&connection).await;
+    assert!(matches!(stream.rest().await, Received::Failed(_)));
+    timeout(Duration::from_secs(10), connection.ended).await.unwrap().unwrap().ok();
+    assert_eq!(ended(&emulator).await.ended.as_deref(), Some("fault: GOAWAY"));
+}
+
+#[tokio::test]
+async fn a_graceful_goaway_refuses_new_streams() {
+    let emulator = emulator(MID_STREAM, FaultKind::GoAway { code: 0, hard: false });
+    let connection = Connection::cleartext(&emulator).await;
+    let mut stream = talking(&connection).await;
+    stream.audio(&[2; 640]);
+    assert_eq!(stream.next_audio().await, [2; 640]);
+    let refused = async {
+        // Until the final GOAWAY is in, which comes after a ping of its own.
+        while connection.try_open().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), refused).await.unwrap();
+    stream.audio(&[3; 640]);
+    assert_eq!(stream.next_audio().await, [3; 640]);
 }

@@ -124,6 +124,13 @@ impl Connection {
         self.send(request, signer).await
     }
 
+    /// Whether the connection takes another request.
+    pub(crate) async fn try_open(&self) -> Result<(), h2::Error> {
+        let (_, mut sending) = self.requests.clone().ready().await?.send_request(self.request(), false)?;
+        sending.send_reset(h2::Reason::CANCEL);
+        Ok(())
+    }
+
     pub(crate) async fn send(&self, request: Request<()>, signer: Option<Signer>) -> Stream {
         let mut requests = self.requests.clone().ready().await.unwrap();
         let (response, sending) = requests.send_request(request, false).unwrap();
@@ -133,6 +140,8 @@ impl Connection {
             body: None,
             decoder: MessageFrameDecoder::new(),
             received: BytesMut::new(),
+            partial: 0,
+            frames: Vec::new(),
             signer,
         }
     }
@@ -225,7 +234,13 @@ impl Signer {
 pub(crate) enum Received {
     Event(Value),
     Exception { name: String, message: String },
+    /// `:message-type: error`.
+    Error { code: String, message: String },
+    /// A message that is no event that this client knows: what is wrong with it.
+    Strange(String),
     End,
+    /// The end came inside a message.
+    Truncated,
     Failed(h2::Error),
 }
 
@@ -244,6 +259,10 @@ pub(crate) struct Stream {
     body: Option<RecvStream>,
     decoder: MessageFrameDecoder,
     received: BytesMut,
+    /// Bytes of a message that is not complete.
+    partial: usize,
+    /// Lengths of the DATA frames so far.
+    pub(crate) frames: Vec<usize>,
     signer: Option<Signer>,
 }
 
@@ -358,20 +377,28 @@ impl Stream {
             }
         }
         loop {
-            if let DecodedFrame::Complete(message) = self.decoder.decode_frame(&mut self.received).unwrap() {
-                return decode(&message);
+            match self.decoder.decode_frame(&mut self.received) {
+                Ok(DecodedFrame::Incomplete) => {}
+                Ok(DecodedFrame::Complete(message)) => {
+                    self.partial = self.received.len();
+                    return decode(&message);
+                }
+                Err(error) => {
+                    self.partial = self.received.len();
+                    return Received::Strange(format!("{error:?}"));
+                }
             }
             let body = self.body.as_mut().unwrap();
             match body.data().await {
                 Some(Ok(data)) => {
                     body.flow_control().release_capacity(data.len()).unwrap();
+                    self.frames.push(data.len());
+                    self.partial += data.len();
                     self.received.extend_from_slice(&data);
                 }
                 Some(Err(error)) => return Received::Failed(error),
-                None => {
-                    assert!(self.received.is_empty(), "the stream ended inside a message");
-                    return Received::End;
-                }
+                None if self.partial > 0 => return Received::Truncated,
+                None => return Received::End,
             }
         }
     }
@@ -409,17 +436,27 @@ fn decode(message: &Message) -> Received {
         let found = message.headers().iter().find(|header| header.name().as_str() == name);
         found.map(|header| header.value().as_string().unwrap().as_str().to_owned())
     };
-    let payload: Value = serde_json::from_slice(message.payload()).unwrap();
-    match header(":message-type").as_deref() {
-        Some("event") => {
-            assert_eq!(header(":event-type").as_deref(), Some("chunk"));
-            let event = STANDARD.decode(payload["bytes"].as_str().unwrap()).unwrap();
-            Received::Event(serde_json::from_slice(&event).unwrap())
+    let payload: Result<Value, _> = serde_json::from_slice(message.payload());
+    let message_type = header(":message-type").expect("a type");
+    match (message_type.as_str(), payload) {
+        ("error", _) => {
+            Received::Error { code: header(":error-code").unwrap(), message: header(":error-message").unwrap() }
         }
-        Some("exception") => Received::Exception {
+        ("exception", Ok(payload)) => Received::Exception {
             name: header(":exception-type").unwrap(),
             message: payload["message"].as_str().unwrap().to_owned(),
         },
+        ("event", payload) => {
+            let kind = header(":event-type").unwrap();
+            if kind != "chunk" {
+                return Received::Strange(format!(":event-type {kind}"));
+            }
+            let Ok(payload) = payload else { return Received::Strange("no JSON".into()) };
+            let Ok(event) = STANDARD.decode(payload["bytes"].as_str().unwrap()) else {
+                return Received::Strange("no base64".into());
+            };
+            serde_json::from_slice(&event).map_or_else(|_| Received::Strange("no event".into()), Received::Event)
+        }
         other => panic!("message type {other:?}"),
     }
 }

@@ -157,6 +157,16 @@ class Emulator:
         return f"http://{self._address()}:{self._started().http_port}"
 
     @property
+    def control_url(self) -> str:
+        """``http://`` address of the control interface (HTTP/1.1, loopback); see docs/reference/emulator-faults.md."""
+        return f"http://127.0.0.1:{self._started().control_port}"
+
+    @property
+    def control_token(self) -> str:
+        """What each request to `control_url` must bear: ``Authorization: Bearer <token>``."""
+        return self._started().control_token
+
+    @property
     def ca_bundle(self) -> str:
         """Path of a PEM file with the certificate authority of this emulator; gone when it stops."""
         self._started()

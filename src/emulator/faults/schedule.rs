@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use serde::Serialize;
+
 use super::{Fault, FaultKind, Place};
 
 /// A fault that was set, with its counters.
@@ -25,10 +27,6 @@ impl Armed {
 
     pub(in crate::emulator) fn is_for(&self, account: &str) -> bool {
         self.fault.account.as_deref().is_none_or(|wanted| wanted == account)
-    }
-
-    pub(in crate::emulator) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
     }
 
     /// Counts an opened stream; true: the fault is for it.
@@ -53,6 +51,16 @@ impl Armed {
     }
 }
 
+/// A fault that was set, for whoever asks.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(in crate::emulator) struct Told {
+    fault: String,
+    account: Option<String>,
+    stream: Option<u64>,
+    times: Option<u64>,
+    commits: u64,
+}
+
 /// The faults set on an emulator.
 #[derive(Default)]
 pub(in crate::emulator) struct Faults(Mutex<Vec<Arc<Armed>>>);
@@ -67,8 +75,16 @@ impl Faults {
         self.lock().clear();
     }
 
-    pub(in crate::emulator) fn list(&self) -> Vec<Arc<Armed>> {
-        self.lock().clone()
+    /// Each with how often it was committed.
+    pub(in crate::emulator) fn list(&self) -> Vec<Told> {
+        let told = |armed: &Arc<Armed>| Told {
+            fault: armed.fault.to_string(),
+            account: armed.fault.account.clone(),
+            stream: armed.fault.stream,
+            times: armed.fault.times,
+            commits: armed.commits.load(Ordering::Relaxed),
+        };
+        self.lock().iter().map(told).collect()
     }
 
     /// What a new stream of this account meets.

@@ -181,7 +181,7 @@ impl Stage {
                 }
                 Received::Exception { name, message } => return format!("{name}: {message}"),
                 Received::End => return "END".into(),
-                Received::Failed(error) => panic!("{error}"),
+                other => panic!("{other:?}"),
             }
         }
     }
