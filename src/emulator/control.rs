@@ -72,7 +72,8 @@ pub(super) fn serve(listener: TcpListener, token: &str, registry: &Arc<Registry>
 
 /// One request, one connection.
 async fn attend(socket: TcpStream, door: &Door, registry: &Registry) -> hyper::Result<()> {
-    let answer = service_fn(|request| async { Ok::<_, std::convert::Infallible>(door.answer(request, registry).await) });
+    let answer =
+        service_fn(|request| async { Ok::<_, std::convert::Infallible>(door.answer(request, registry).await) });
     http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(socket), answer).await
 }
 

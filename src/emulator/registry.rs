@@ -234,9 +234,13 @@ impl Entry {
     }
 
     pub(super) fn committed(&self, fault: &Fault) {
-        let mut report = lock(&self.report);
-        report.faults.push(fault.to_string());
-        report.fault_at = Some(unix_time());
+        lock(&self.report).faults.push(fault.to_string());
+        self.stamp().now();
+    }
+
+    /// For whoever commits the fault later than it was asked for.
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp(Arc::clone(&self.report))
     }
 
     /// This one included.
@@ -300,6 +304,15 @@ impl Drop for Entry {
             self.cancel_turn(turn_id);
         }
         self.end(if std::thread::panicking() { "the emulator failed (a defect)" } else { "the emulator stopped" });
+    }
+}
+
+/// When a fault was committed goes into its stream's report.
+pub(super) struct Stamp(Arc<Mutex<StreamReport>>);
+
+impl Stamp {
+    pub(super) fn now(&self) {
+        lock(&self.0).fault_at = Some(unix_time());
     }
 }
 

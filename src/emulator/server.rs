@@ -3,7 +3,7 @@
 //! On the `h2` crate rather than hyper's server: faults need resets, GOAWAYs and half-closed streams exactly as asked,
 //! and a stream's task can hand frames to the connection without a body in between.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     faults::{ConnectionFault, Line},
-    registry::{Registry, unix_time},
+    registry::{Registry, Stamp, unix_time},
     request::{self, Refusal},
     settings::StreamReport,
     signature::{self, Claim},
@@ -29,6 +29,8 @@ use super::{
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A refused client may still be sending its opening events.
 const REFUSED_LINGER: Duration = Duration::from_secs(5);
+/// For the answer to a ping ahead of a TCP reset.
+const HEARD_LIMIT: Duration = Duration::from_millis(250);
 /// What one stream may send ahead of being read: seconds of audio, or the longest event there is.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
@@ -119,17 +121,22 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, line: Line, registr
         Err(_) => return registry.log(&format!("connection {connection_id} failed: no HTTP/2 preface within 10 s")),
     };
     let (faults_in, mut faults) = mpsc::channel(8);
-    loop {
+    let open = |(request, respond)| open_stream(request, respond, connection_id, &faults_in, registry);
+    let told = loop {
         tokio::select! {
             // Accepting also writes what the streams have said, so that a fault comes after it.
             biased;
             accepted = connection.accept() => match accepted {
-                Some(Ok((request, respond))) => open_stream(request, respond, connection_id, &faults_in, registry),
-                Some(Err(error)) => return registry.log(&format!("connection {connection_id} ended: {error}")),
-                None => return,
+                Some(Ok(request)) => open(request),
+                Some(Err(error)) => break Err(error.to_string()),
+                None => break Ok(()),
             },
-            Some(fault) = faults.recv() => {
-                let done = match fault {
+            Some((fault, stamp)) = faults.recv() => {
+                if fault == ConnectionFault::TcpReset {
+                    until_heard(&mut connection, open).await;
+                }
+                stamp.now();
+                let broken = match fault {
                     ConnectionFault::GoAway { hard: false, .. } => {
                         connection.graceful_shutdown();
                         continue;
@@ -144,11 +151,31 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, line: Line, registr
                         line.stall(connection, reading, registry.longest_stream()).await
                     }
                 };
-                if let Err(error) = done {
-                    registry.log(&format!("connection {connection_id} could not be broken: {error}"));
-                }
-                return;
+                break broken.map_err(|error| error.to_string());
             }
+        }
+    };
+    if let Err(error) = told {
+        registry.log(&format!("connection {connection_id} ended: {error}"));
+    }
+}
+
+/// Waits until the client's HTTP/2 has taken what was sent, or for a moment. A client that writes to a connection that was
+/// reset loses what it has not read: on a busy machine that was all of it, wherever the reset had been asked for.
+async fn until_heard<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut h2::server::Connection<S, Bytes>,
+    open: impl Fn((Request<RecvStream>, SendResponse<Bytes>)),
+) {
+    let Some(mut pings) = connection.ping_pong() else { return };
+    let mut heard = pin!(timeout(HEARD_LIMIT, pings.ping(h2::Ping::opaque())));
+    loop {
+        tokio::select! {
+            biased;
+            accepted = connection.accept() => match accepted {
+                Some(Ok(request)) => open(request),
+                Some(Err(_)) | None => return,
+            },
+            _ = &mut heard => return,
         }
     }
 }
@@ -157,7 +184,7 @@ fn open_stream(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     connection_id: u64,
-    connection: &mpsc::Sender<ConnectionFault>,
+    connection: &mpsc::Sender<(ConnectionFault, Stamp)>,
     registry: &Arc<Registry>,
 ) {
     let (parts, body) = request.into_parts();

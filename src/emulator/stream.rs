@@ -22,7 +22,7 @@ use super::{
     incoming::{decode_chunk, malformed, unseal},
     outgoing::{Outgoing, Reaction},
     output,
-    registry::{Action, Entry, Registry},
+    registry::{Action, Entry, Registry, Stamp},
     settings::{BrainAction, BrainNotice, HeadersAt, StreamReport},
     signature::EventChain,
 };
@@ -44,7 +44,7 @@ pub(super) struct Accepted {
     pub(super) body: RecvStream,
     pub(super) respond: SendResponse<Bytes>,
     pub(super) admitted: Admitted,
-    pub(super) connection: mpsc::Sender<ConnectionFault>,
+    pub(super) connection: mpsc::Sender<(ConnectionFault, Stamp)>,
 }
 
 /// What its head has told.
@@ -111,7 +111,7 @@ struct Stream {
     uncounted: Option<&'static str>,
     /// A fault: so many of the next events come twice.
     duplicates: u64,
-    connection: mpsc::Sender<ConnectionFault>,
+    connection: mpsc::Sender<(ConnectionFault, Stamp)>,
     actions: mpsc::Receiver<Action>,
     orders: mpsc::Receiver<Arc<Armed>>,
     timer: Pin<Box<Sleep>>,

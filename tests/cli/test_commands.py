@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 import wave
 from array import array
 from pathlib import Path
@@ -249,3 +250,20 @@ def test_scenarios_are_listed_and_can_be_played(start):
     unknown = novasonic("emulator", "--brain", "scenario:tools")
     assert unknown.returncode == 1
     assert "No scenario is called 'tools'" in unknown.stderr
+
+
+def test_faults_are_flags_and_can_be_set_while_it_runs(start):
+    emulator = start("emulator", "--json", "--fault", "throttle times=1", "--fault", '{"kind": "fin", "stream": 2}')
+    told = json.loads(emulator.stdout.readline())
+    request = urllib.request.Request(
+        f"{told['control_url']}/faults", headers={"Authorization": f"Bearer {told['control_token']}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert [each["fault"] for each in json.load(answer)["faults"]] == ["refuse", "fin"]
+
+
+def test_a_fault_that_means_nothing_is_told():
+    done = novasonic("emulator", "--fault", "fin cod=3")
+    assert done.returncode == 1
+    assert "cod" in done.stderr
+    assert "Traceback" not in done.stderr

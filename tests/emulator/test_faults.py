@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import time
+from pathlib import Path
 
 import pytest
 from rawsupport import audio, closing, name_of, opening
@@ -76,6 +77,19 @@ def test_every_kind_is_taken_and_listed_here():
 )
 def test_the_command_line_spells_them_too(fault):
     assert Fault.parse(spell(fault)).to_dict() == fault.to_dict()
+
+
+def test_the_page_lists_every_kind_and_its_spellings_agree():
+    page = Path(__file__).parents[2] / "docs" / "reference" / "emulator-faults.md"
+    listed = set()
+    for line in page.read_text().splitlines():
+        cells = [cell.strip().strip("`") for cell in line.split(" | ")]
+        if len(cells) == 5 and cells[2].startswith("Fault."):
+            written = eval(cells[2], {"Fault": Fault})
+            assert Fault.parse(cells[3]) == written
+            assert Fault.parse(cells[4].removesuffix("` |")) == written
+            listed.add(written.kind)
+    assert listed == {fault.kind for fault in EVERY_KIND}
 
 
 def test_a_fault_is_read_from_words_or_json():

@@ -660,3 +660,83 @@ async fn a_graceful_goaway_refuses_new_streams() {
     stream.audio(&[3; 640]);
     assert_eq!(stream.next_audio().await, [3; 640]);
 }
+
+#[tokio::test]
+async fn a_script_commits_its_faults() {
+    let path = std::env::temp_dir().join(format!("novasonic-faults-{}.toml", std::process::id()));
+    let script =
+        "[[fault]]\nkind = \"rst_stream\"\ncode = \"CANCEL\"\nafter_input = 4\n[[turn]]\n[[turn.step]]\ntext = \"x\"\n";
+    std::fs::write(&path, script).unwrap();
+    let brain = BrainChoice::Script(path.clone());
+    let emulator = Emulator::start(Settings { brain, verify: false, ..Settings::default() }).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let connection = Connection::cleartext(&emulator).await;
+    let mut stream = connection.open(None).await;
+    stream.begin();
+    stream.audio(&[1; 640]);
+    assert_eq!(reset_reason(&stream.rest().await), Some(Reason::CANCEL));
+}
+
+#[tokio::test]
+async fn the_services_own_ends_come_sooner_on_a_fast_clock() {
+    for (idle_limit, speed, name, said) in [
+        (Settings::default().idle_limit, 500.0, "validationException", "less than 55 seconds"),
+        (Duration::MAX, 2_000.0, "modelTimeoutException", "Model has timed out in processing the request."),
+    ] {
+        let settings = Settings { brain: BrainChoice::Echo, verify: false, speed, idle_limit, ..Settings::default() };
+        let emulator = Emulator::start(settings).unwrap();
+        let connection = Connection::cleartext(&emulator).await;
+        let begun = Instant::now();
+        let mut stream = talking(&connection).await;
+        let (exception, message) = stream.rest().await.exception();
+        assert_eq!(exception, name);
+        assert!(message.contains(said), "{message}");
+        // 55 s and 480 s.
+        assert!(begun.elapsed() > Duration::from_millis(if name == "validationException" { 100 } else { 230 }));
+    }
+}
+
+/// The cut matrix in small: many conversations in one emulator, each broken elsewhere and none elsewhere than it should be.
+#[tokio::test]
+async fn a_hundred_conversations_break_each_in_its_own_place() {
+    let own = Settings::default();
+    let signer =
+        |account: &str| Signer::with_keys(&format!("{}_{account}", own.access_key_id), &own.secret_access_key, None);
+    let mut faults = Vec::new();
+    for count in 1..=25 {
+        for (name, kind) in [("reset", FaultKind::TcpReset), ("stall", stall(Scope::Connection, false))] {
+            let account = |direction| Some(format!("{name}-{direction}-{count}"));
+            faults.push(Fault { account: account("in"), ..Fault::after_input(count, kind.clone()) });
+            faults.push(Fault { account: account("out"), ..Fault::after_output(count, kind) });
+        }
+    }
+    let accounts: Vec<String> = faults.iter().map(|fault| fault.account.clone().unwrap()).collect();
+    let emulator = Emulator::start(Settings { brain: BrainChoice::Echo, faults, ..Settings::default() }).unwrap();
+    let talk = async |account: String| {
+        let connection = Connection::cleartext(&emulator).await;
+        let mut stream = connection.open(Some(signer(&account))).await;
+        stream.begin();
+        for _ in 0..30 {
+            stream.audio(&[1; 640]);
+        }
+        let mut events = 0_u64;
+        loop {
+            match timeout(Duration::from_millis(500), stream.next()).await {
+                Ok(Received::Event(_)) => events += 1,
+                Ok(end) => break (events, Some(end), connection),
+                Err(_) => break (events, None, connection),
+            }
+        }
+    };
+    let ends = futures_util::future::join_all(accounts.iter().cloned().map(talk)).await;
+    let reports = emulator.streams();
+    for (account, (seen, end, _)) in accounts.iter().zip(&ends) {
+        let report = reports.iter().find(|report| report.account == *account).unwrap();
+        let count: u64 = account.rsplit('-').next().unwrap().parse().unwrap();
+        let counts = if account.contains("-in-") { &report.inputs } else { &report.outputs };
+        assert_eq!(counts.values().sum::<u64>(), count, "{account}: {report:?}");
+        assert_eq!(report.faults.len(), 1, "{account}");
+        assert_eq!(*seen, report.outputs.values().sum::<u64>(), "{account}: what was said before the fault arrives");
+        assert_eq!(end.is_some(), account.starts_with("reset"), "{account}: {end:?}");
+    }
+}

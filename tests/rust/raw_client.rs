@@ -233,9 +233,15 @@ impl Signer {
 #[derive(Debug)]
 pub(crate) enum Received {
     Event(Value),
-    Exception { name: String, message: String },
+    Exception {
+        name: String,
+        message: String,
+    },
     /// `:message-type: error`.
-    Error { code: String, message: String },
+    Error {
+        code: String,
+        message: String,
+    },
     /// A message that is no event that this client knows: what is wrong with it.
     Strange(String),
     End,

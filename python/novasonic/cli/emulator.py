@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from novasonic.emulator import Emulator, scenarios
+from novasonic.emulator import Emulator, Fault, scenarios
 from novasonic.emulator.server import REGION
 from novasonic.exceptions import NovaSonicError
 
@@ -81,6 +81,28 @@ def _list_scenarios(context: click.Context, _option: click.Parameter, wanted: bo
 @click.option(
     "--speed", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True), help="2: twice as fast."
 )
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="FAULT",
+    help="What goes wrong: 'KIND key=value ...', as 'tcp_reset after_output=12', or a JSON object; repeatable.",
+)
+@click.option("--record", is_flag=True, help="Keep what clients send, for the control interface.")
+@click.option(
+    "--stream-limit",
+    default=480.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds (divided by --speed) after which a stream is ended.",
+)
+@click.option(
+    "--idle-limit",
+    default=55.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds (divided by --speed) without audio or text after which a stream is ended.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines: first the addresses, then one for each event.")
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
 def emulator(
@@ -94,6 +116,10 @@ def emulator(
     no_auth: bool,
     headers: Literal["first-event", "immediately"],
     speed: float,
+    faults: tuple[str, ...],
+    record: bool,
+    stream_limit: float,
+    idle_limit: float,
     as_json: bool,
     allow_remote: bool,
 ) -> None:
@@ -102,8 +128,9 @@ def emulator(
     It prints the environment variables that point any AWS SDK at it, `novasonic talk` included. Ctrl-C or SIGTERM
     stops it.
 
-    With --json the first line is {"https", "http", "ca", "region", "access_key_id", "secret_access_key"}; then come
-    {"event": "opened" | "ended" | "notice", ...}.
+    With --json the first line is {"https", "http", "ca", "region", "access_key_id", "secret_access_key", "control_url",
+    "control_token"}; then come {"event": "opened" | "ended" | "notice", ...}. Faults can be set while it runs:
+    docs/reference/emulator-faults.md.
     """
     lines = _Lines(sys.stdout)
     tell = _JsonTeller(lines) if as_json else _PlainTeller(lines)
@@ -112,6 +139,10 @@ def emulator(
             brain,
             verify=not no_auth,
             speed=speed,
+            faults=[Fault.parse(fault) for fault in faults],
+            record=record,
+            stream_limit=stream_limit,
+            idle_limit=idle_limit,
             host=host,
             port=port,
             http_port=http_port,
@@ -180,6 +211,8 @@ class _JsonTeller:
             region=REGION,
             access_key_id=made.credentials.access_key_id,
             secret_access_key=made.credentials.secret_access_key,
+            control_url=made.control_url,
+            control_token=made.control_token,
         )
 
     def log(self, line: str, streams: tuple[StreamReport, ...]) -> None:

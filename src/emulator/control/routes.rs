@@ -30,20 +30,22 @@ pub(super) fn answer(method: &Method, path: &str, body: &[u8], registry: &Regist
             recording.map_or_else(not_found, |recording| Answer::Bytes(recording.pcm))
         }
         ("GET", ["faults"]) => ok(json!({ "faults": registry.faults.list() })),
-        ("POST", ["faults"]) => {
-            done(read(body).and_then(|faults| registry.add_faults(faults)).map(|()| json!({ "faults": registry.faults.list() })))
-        }
+        ("POST", ["faults"]) => done(
+            read(body)
+                .and_then(|faults| registry.add_faults(faults))
+                .map(|()| json!({ "faults": registry.faults.list() })),
+        ),
         ("DELETE", ["faults"]) => {
             registry.faults.clear();
             ok(json!({ "faults": [] }))
         }
-        ("POST", ["commit"]) => {
-            done(read(body).and_then(|faults| match <[Fault; 1]>::try_from(faults) {
-                Ok([fault]) => registry.commit(fault).map(|streams| json!({ "streams": streams })),
-                Err(_) => Err("one fault at a time".into()),
-            }))
+        ("POST", ["commit"]) => done(read(body).and_then(|faults| match <[Fault; 1]>::try_from(faults) {
+            Ok([fault]) => registry.commit(fault).map(|streams| json!({ "streams": streams })),
+            Err(_) => Err("one fault at a time".into()),
+        })),
+        (_, ["streams" | "faults" | "commit", ..]) => {
+            Answer::wrong(StatusCode::METHOD_NOT_ALLOWED, "not by this method")
         }
-        (_, ["streams" | "faults" | "commit", ..]) => Answer::wrong(StatusCode::METHOD_NOT_ALLOWED, "not by this method"),
         _ => not_found(),
     }
 }

@@ -94,7 +94,7 @@ impl Stream {
                 if *hard {
                     self.break_connection("fault: GOAWAY", fault);
                 } else {
-                    let _ = self.connection.try_send(fault);
+                    let _ = self.connection.try_send((fault, self.entry.stamp()));
                 }
             }
             FaultKind::EndStream => self.begin_end("fault: END_STREAM"),
@@ -143,7 +143,7 @@ impl Stream {
     fn break_connection(&mut self, verdict: &str, fault: ConnectionFault) {
         self.stall(verdict, Phase::Stalled);
         // Full: another stream of the connection is breaking it just now.
-        let _ = self.connection.try_send(fault);
+        let _ = self.connection.try_send((fault, self.entry.stamp()));
     }
 
     fn stall(&mut self, verdict: &str, phase: Phase) {

@@ -3,6 +3,7 @@ use std::{path::PathBuf, time::Instant};
 use super::*;
 use crate::emulator::{
     brains::{Answer, Brain, Plan, Progress},
+    faults::FaultKind,
     pace::Pace,
     settings::{BrainChoice, ToolChoice},
 };
@@ -238,4 +239,23 @@ fn mistakes_name_file_line_and_key() {
     let missing = Brain::load(&BrainChoice::Script(folder.0.join("absent.toml"))).err().unwrap();
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     assert!(missing.to_string().contains("absent.toml"));
+}
+
+#[test]
+fn a_script_may_bring_faults() {
+    let folder = Folder::new();
+    let turn = "[[turn]]\n[[turn.step]]\ntext = \"x\"\n";
+    let load = |faults: &str| folder.load(&format!("{turn}{faults}"));
+    let script = load(
+        "[[fault]]\nkind = \"fin\"\n[[fault]]\nkind = \"event\"\nname = \"x\"\nfields = { a = 1 }\nafter_output = 2\n",
+    );
+    let event = FaultKind::Event { name: "x".into(), fields: r#"{"a":1}"#.into() };
+    assert_eq!(script.unwrap().faults(), [Fault::after_input(0, FaultKind::Fin), Fault::after_output(2, event)]);
+    for (fault, said) in [
+        ("[[fault]]\nkind = \"fin\"\ncode = 3\n", "story.toml:4: fault \"fin\": it takes no code"),
+        ("[[fault]]\nkind = \"fin\"\ncod = 3\n", "story.toml:6: unknown field `cod`"),
+    ] {
+        let error = load(fault).err().unwrap().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }
