@@ -102,14 +102,13 @@ impl Door {
     }
 
     async fn answer(&self, request: Request<Incoming>, registry: &Registry) -> Response<Full<Bytes>> {
-        let answer = match self.refuses(&request) {
-            Some(refusal) => refusal,
-            None => {
-                let (parts, body) = request.into_parts();
-                match Limited::new(body, MAX_BODY_BYTES).collect().await {
-                    Ok(body) => routes::answer(&parts.method, parts.uri.path(), &body.to_bytes(), registry),
-                    Err(_) => Answer::wrong(StatusCode::PAYLOAD_TOO_LARGE, "the body is cut short or over 1 MiB"),
-                }
+        let answer = if let Some(refusal) = self.refuses(&request) {
+            refusal
+        } else {
+            let (parts, body) = request.into_parts();
+            match Limited::new(body, MAX_BODY_BYTES).collect().await {
+                Ok(body) => routes::answer(&parts.method, parts.uri.path(), &body.to_bytes(), registry),
+                Err(_) => Answer::wrong(StatusCode::PAYLOAD_TOO_LARGE, "the body is cut short or over 1 MiB"),
             }
         };
         let (status, kind, body) = match answer {

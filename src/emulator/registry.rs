@@ -1,7 +1,11 @@
 //! What the streams of one emulator share: ids, reports, and the way from a turn's id to the stream that runs it.
 
+mod entry;
+
+pub(super) use entry::{Entry, Stamp};
+
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,9 +31,6 @@ const MAX_ACCOUNTS: usize = 100_000;
 
 /// Beyond the 8 minutes of the dialogue's own clock, which stands still while the client does not read.
 const GRACE: Duration = Duration::from_secs(10);
-/// Names of events that one report counts; scripts may invent them.
-const MAX_NAMES: usize = 64;
-
 pub(super) type Action = (u64, BrainAction);
 
 pub(super) struct Registry {
@@ -183,145 +184,6 @@ impl Registry {
 
 fn check(faults: impl IntoIterator<Item = Fault>, settings: &Settings) -> Result<Vec<Fault>, String> {
     faults.into_iter().map(|fault| fault.check(settings.headers).map(|()| fault)).collect()
-}
-
-/// One stream's entry. Dropping it closes the report and cancels the turns still open, also when the stream panics.
-pub(super) struct Entry {
-    registry: Arc<Registry>,
-    report: Arc<Mutex<StreamReport>>,
-    actions: mpsc::Sender<Action>,
-    open_turns: Vec<u64>,
-    stream_id: u64,
-}
-
-impl Entry {
-    pub(super) fn open(
-        registry: Arc<Registry>,
-        report: StreamReport,
-        recorder: Recorder,
-        actions: mpsc::Sender<Action>,
-        orders: mpsc::Sender<Arc<Armed>>,
-    ) -> Self {
-        let line =
-            format!("stream {} to {} opened on connection {}", report.stream_id, report.model_id, report.connection_id);
-        let stream_id = report.stream_id;
-        lock(&registry.live).insert(stream_id, Live { account: report.account.clone(), orders });
-        let report = Arc::new(Mutex::new(report));
-        let mut reports = lock(&registry.reports);
-        if reports.len() == MAX_REPORTS {
-            reports.pop_front();
-        }
-        reports.push_back(Kept { report: Arc::clone(&report), recorder });
-        drop(reports);
-        // Afterwards, so that who reads the line finds the report.
-        registry.log(&line);
-        Self { registry, report, actions, open_turns: Vec::new(), stream_id }
-    }
-
-    /// Notes an input event; a run of audioInput is one entry.
-    pub(super) fn saw_event(&self, name: &'static str, (heard, spoken): (u64, u64)) {
-        let mut report = lock(&self.report);
-        if name != "audioInput" || report.events.last().is_none_or(|last| last != name) {
-            report.events.push(name.to_owned());
-        }
-        count(&mut report.inputs, name);
-        report.audio_bytes = heard;
-        report.output_audio_bytes = spoken;
-    }
-
-    pub(super) fn said(&self, name: &str) {
-        count(&mut lock(&self.report).outputs, name);
-    }
-
-    pub(super) fn committed(&self, fault: &Fault) {
-        lock(&self.report).faults.push(fault.to_string());
-        self.stamp().now();
-    }
-
-    /// For whoever commits the fault later than it was asked for.
-    pub(super) fn stamp(&self) -> Stamp {
-        Stamp(Arc::clone(&self.report))
-    }
-
-    /// This one included.
-    pub(super) fn streams_of_account(&self) -> usize {
-        let account = lock(&self.report).account.clone();
-        lock(&self.registry.live).values().filter(|live| live.account == account).count()
-    }
-
-    /// Nothing more will be said: the account has room for another.
-    pub(super) fn leave(&self) {
-        lock(&self.registry.live).remove(&self.stream_id);
-    }
-
-    pub(super) fn count_audio(&self, (heard, spoken): (u64, u64)) {
-        let mut report = lock(&self.report);
-        report.audio_bytes = heard;
-        report.output_audio_bytes = spoken;
-    }
-
-    pub(super) fn last_event_is(&self, name: &str) -> bool {
-        lock(&self.report).events.last().is_some_and(|last| last == name)
-    }
-
-    /// The first reason stands.
-    pub(super) fn end(&self, reason: impl Into<String>) {
-        let mut report = lock(&self.report);
-        if report.ended.is_some() {
-            return;
-        }
-        let reason = reason.into();
-        let line = format!(
-            "stream {} ended: {reason} ({} bytes of speech heard, {} spoken)",
-            self.stream_id, report.audio_bytes, report.output_audio_bytes
-        );
-        report.ended = Some(reason);
-        report.ended_at = Some(unix_time());
-        drop(report);
-        self.leave();
-        self.registry.log(&line);
-    }
-
-    pub(super) fn open_turn(&mut self, turn_id: u64) {
-        self.open_turns.push(turn_id);
-        lock(&self.registry.turns).insert(turn_id, self.actions.clone());
-    }
-
-    pub(super) fn cancel_turn(&mut self, turn_id: u64) {
-        self.close_turn(turn_id);
-        self.registry.notify_host(BrainNotice::Cancel { turn_id });
-    }
-
-    pub(super) fn close_turn(&mut self, turn_id: u64) {
-        self.open_turns.retain(|open| *open != turn_id);
-        lock(&self.registry.turns).remove(&turn_id);
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        for turn_id in std::mem::take(&mut self.open_turns) {
-            self.cancel_turn(turn_id);
-        }
-        self.end(if std::thread::panicking() { "the emulator failed (a defect)" } else { "the emulator stopped" });
-    }
-}
-
-/// When a fault was committed goes into its stream's report.
-pub(super) struct Stamp(Arc<Mutex<StreamReport>>);
-
-impl Stamp {
-    pub(super) fn now(&self) {
-        lock(&self.0).fault_at = Some(unix_time());
-    }
-}
-
-fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
-    if let Some(count) = counts.get_mut(name) {
-        *count += 1;
-    } else if counts.len() < MAX_NAMES {
-        counts.insert(name.to_owned(), 1);
-    }
 }
 
 pub(super) fn unix_time() -> f64 {

@@ -221,7 +221,7 @@ async fn talk_as(emulator: &Emulator, account: &str) -> (Stream, Connection) {
 
 fn io_error(received: Received) -> std::io::ErrorKind {
     match received {
-        Received::Failed(error) => error.get_io().map(std::io::Error::kind).unwrap_or_else(|| panic!("{error:?}")),
+        Received::Failed(error) => error.get_io().map_or_else(|| panic!("{error:?}"), std::io::Error::kind),
         other => panic!("expected a broken connection, got {other:?}"),
     }
 }

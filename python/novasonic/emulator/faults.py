@@ -47,7 +47,7 @@ class Fault:
         after_output: After this many output events were written.
         after_headers: After response headers, which then go out at once.
         counting: Which events count: None: all; ``"non-audio"``; or one name, as ``"contentEnd"``.
-        account: Whose streams: a name given to `Emulator.account`, ``""`` for the emulator's own key; None: everybody's.
+        account: Whose streams: a name given to `Emulator.account`, ``""``: the own key's; None: everybody's.
         stream: Only the n-th stream (of that account) opened since the fault was set, from 1; None: each.
         times: Committed at most this often; None: always.
         status: HTTP status of a refusal.

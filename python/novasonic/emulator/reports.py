@@ -68,8 +68,8 @@ class Recording:
         history: The history replayed.
         typed: What the user typed.
         tool_results: ``(toolUseId, content)`` of each result.
-        truncated: It was longer than eight minutes of 48 kHz, or the emulator's recordings hold more than 1 GiB together,
-            or its texts more than 4 MiB: the rest was left out.
+        truncated: The rest was left out: more than eight minutes of 48 kHz, more than 4 MiB of text, or more than 1 GiB
+            in the emulator's recordings together.
     """
 
     # Neither sounds nor words belong into logs.

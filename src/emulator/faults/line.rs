@@ -10,7 +10,7 @@ use std::{
 use futures_util::FutureExt as _;
 use h2::Reason;
 use tokio::{
-    io::{AsyncReadExt as _, Interest},
+    io::{AsyncReadExt as _, Interest, Ready},
     net::TcpStream,
     time::{sleep, timeout},
 };
@@ -76,7 +76,7 @@ async fn drain(mut socket: TcpStream) {
 async fn left(socket: TcpStream) {
     loop {
         let ready = socket.ready(Interest::READABLE).now_or_never();
-        if ready.is_some_and(|ready| ready.map_or(true, |ready| ready.is_read_closed())) {
+        if ready.is_some_and(|ready| ready.map_or(true, Ready::is_read_closed)) {
             return;
         }
         sleep(LOOK).await;
