@@ -388,11 +388,14 @@ async fn no_headers_come_where_none_were_wanted() {
 
 #[tokio::test]
 async fn a_fault_after_headers_lets_them_out_at_once() {
-    let emulator = with(vec![Fault::new(FaultKind::EndStream, Place::Headers)]);
-    let connection = Connection::cleartext(&emulator).await;
-    let mut stream = connection.open(None).await;
-    assert_eq!(stream.head().await.unwrap().status(), 200);
-    assert!(matches!(stream.next().await, Received::End));
+    for kind in [FaultKind::EndStream, stall(Scope::Stream, false)] {
+        let emulator = with(vec![Fault::new(kind.clone(), Place::Headers)]);
+        let connection = Connection::cleartext(&emulator).await;
+        let mut stream = connection.open(None).await;
+        assert_eq!(stream.head().await.unwrap().status(), 200);
+        let next = timeout(Duration::from_millis(200), stream.next()).await;
+        assert_eq!(matches!(next, Ok(Received::End)), kind == FaultKind::EndStream, "{next:?}");
+    }
 }
 
 fn stall(scope: Scope, reading: bool) -> FaultKind {
