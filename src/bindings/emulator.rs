@@ -145,7 +145,7 @@ impl Emulator {
             max_streams_per_connection: max_streams,
             idle_limit: seconds("idle_limit", idle_limit)?,
             stream_limit: seconds("stream_limit", stream_limit)?,
-            faults: faults.iter().map(|json| fault(json)).collect::<PyResult<_>>()?,
+            faults: faults.into_iter().map(|json| fault(&json)).collect::<PyResult<_>>()?,
             record,
             on_log: Some(Arc::new(move |line: &str| on_log.line(line))),
         };
@@ -244,7 +244,7 @@ impl Emulator {
     }
 
     fn add_faults(&self, py: Python<'_>, faults: Vec<String>) -> PyResult<()> {
-        let faults = faults.iter().map(|json| fault(json)).collect::<PyResult<_>>()?;
+        let faults = faults.into_iter().map(|json| fault(&json)).collect::<PyResult<_>>()?;
         lock(&self.0.get(py)?.state).emulator.add_faults(faults).map_err(bad)
     }
 
