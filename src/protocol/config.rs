@@ -85,3 +85,18 @@ pub struct StreamConfig {
     pub tools: Vec<ToolSpec>,
     pub tool_choice: ToolChoice,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SampleRate;
+
+    #[test]
+    fn a_rate_is_one_of_three() {
+        for hz in [8_000, 16_000, 24_000] {
+            assert_eq!(SampleRate::from_hz(hz).map(SampleRate::hz), Some(hz));
+        }
+        for hz in [0, 1, 11_025, 44_100, 48_000] {
+            assert_eq!(SampleRate::from_hz(hz), None);
+        }
+    }
+}

@@ -269,10 +269,22 @@ fn what_cannot_be_understood_is_named() {
             r#"{"event":{"contentEnd":{"contentId":7}}}"#.to_owned(),
             DecodeError::Shape { event: "contentEnd", line: 1, column: 14 },
         ),
+        (
+            r#"{"event":{"audioOutput":{"content":7}}}"#.to_owned(),
+            DecodeError::Shape { event: "audioOutput", line: 1, column: 12 },
+        ),
     ];
     for (payload, expected) in cases {
         assert_eq!(decode(payload.as_bytes()), Err(expected), "{payload}");
     }
+}
+
+#[test]
+fn an_unknown_event_in_another_encoding_is_named_by_its_first_strange_byte() {
+    let mut payload = br#"{"event":{"novelty":{"x":"?"}}}"#.to_vec();
+    let at = payload.iter().position(|byte| *byte == b'?').expect("a place");
+    payload[at] = 0xff;
+    assert_eq!(decode(&payload), Err(DecodeError::NotJson { line: 1, column: at + 1 }));
 }
 
 #[test]

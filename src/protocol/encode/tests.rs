@@ -142,6 +142,32 @@ fn every_ascii_character_survives() {
     assert_eq!(parsed(&event)["event"]["textInput"]["content"], json!(all));
 }
 
+#[test]
+fn every_character_below_the_blank_is_escaped_and_counted() {
+    for byte in 0..0x80_u8 {
+        let text = char::from(byte).to_string();
+        let event = InputEvent::TextInput { prompt: prompt(), content: content(), text: text.clone() };
+        let expected = format!(r#""content":{}"#, escaped(&text));
+        assert!(String::from_utf8(encode(&event)).unwrap().contains(&expected), "{expected}");
+        assert_eq!(json_string_bytes(&text), escaped(&text).len(), "{byte:#x}");
+    }
+}
+
+/// As `encode` writes it: the five short escapes of control characters that JSON has, less the two nobody uses.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\")
+        .replace('"', r#"\""#)
+        .replace('\n', r"\n")
+        .replace('\r', r"\r")
+        .replace('\t', r"\t")
+        .chars()
+        .fold(
+            String::from('"'),
+            |json, c| if c < ' ' { format!("{json}\\u{:04x}", u32::from(c)) } else { format!("{json}{c}") },
+        )
+        + "\""
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

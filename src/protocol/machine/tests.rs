@@ -288,6 +288,10 @@ fn tool_results_the_service_cannot_parse_are_refused() {
     // Half as long, but each quote doubles in the string that carries it.
     let too_long = format!("{{\"a\":[{}\"\"]}}", "\"\",".repeat(200_000));
     refused(&mut machine, tool_result("use", &too_long));
+    // The longest there is: its JSON string, quotes escaped and its own added, has 999,000 bytes.
+    let longest = |filling: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(999_000 - 14 + filling));
+    refused(&mut machine, tool_result("longest", &longest(1)));
+    events(&mut machine, tool_result("longest", &longest(0)));
     events(&mut machine, tool_result("use", " {}\n"));
     assert_eq!(refused(&mut machine, tool_result("use", "{}")).rule, "a tool use has exactly one result");
     events(&mut machine, tool_result("another use", "{}"));
