@@ -207,6 +207,9 @@ fn a_configuration_the_service_would_refuse_is_not_sent() {
     for (tools, tool_choice, rule) in tools {
         assert_eq!(refused(&mut machine(StreamConfig { tools, tool_choice, ..config() }), Step::Open).rule, rule);
     }
+    for tool_choice in [ToolChoice::Auto, ToolChoice::Any, ToolChoice::Tool("a".into())] {
+        opened(StreamConfig { tools: vec![tool("a", "{}")], tool_choice, ..config() });
+    }
 }
 
 #[test]
