@@ -288,6 +288,37 @@ fn an_unknown_event_in_another_encoding_is_named_by_its_first_strange_byte() {
 }
 
 #[test]
+fn every_role_is_told_and_another_is_none() {
+    for (spelt, role) in [
+        ("USER", Some(Role::User)),
+        ("ASSISTANT", Some(Role::Assistant)),
+        ("TOOL", Some(Role::Tool)),
+        ("SYSTEM", Some(Role::System)),
+        ("SYSTEM_SPEECH", Some(Role::SystemSpeech)),
+        ("NARRATOR", None),
+    ] {
+        let start = common("contentStart", json!({"contentId": id(), "type": "TEXT", "role": spelt}));
+        assert_eq!(decoded(&start), Ok(text_start(role, None)), "{spelt}");
+    }
+}
+
+#[test]
+fn beside_an_unknown_event_the_known_one_counts_and_else_the_first() {
+    for (payload, expected) in [
+        (r#"{"event":{"novelty":{},"completionStart":{}}}"#, None),
+        (r#"{"event":{"completionStart":{},"novelty":{}}}"#, None),
+        (r#"{"event":{"novelty":{},"other":{}}}"#, Some("novelty")),
+    ] {
+        let name = match decode(payload.as_bytes()) {
+            Ok(OutputEvent::Unknown { name, .. }) => Some(name),
+            Ok(OutputEvent::CompletionStart { .. }) => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name.as_deref(), expected, "{payload}");
+    }
+}
+
+#[test]
 fn errors_do_not_repeat_what_was_said() {
     for body in [
         json!({"textOutput": "SECRET"}),
