@@ -11,6 +11,8 @@ CODES = {
     "interrupt": -signal.SIGINT,
     "terminate": -signal.SIGTERM,
     "while-opening": 0,
+    "while-recovering": 0,
+    "terminate-while-recovering": -signal.SIGTERM,
     "daemon-thread": 0,
     "loop-left-running": 0,
 }

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import novasonic
+from novasonic.emulator import Emulator
 
 CHUNK = bytes(1_024)
 kept = []
@@ -33,13 +34,26 @@ async def converse():
     await asyncio.gather(*(stream(session) for session in sessions))
 
 
+async def lose_the_service():
+    with Emulator(brain="echo") as emulator:
+        sessions = [await emulator.client().connect() for _ in range(3)]
+        kept.extend(sessions)
+        await asyncio.gather(*(stream(session) for session in sessions))
+    async for event in sessions[0]:
+        if isinstance(event, novasonic.Renewing):
+            return
+
+
 async def main(how):
     if how == "while-opening":
         client = novasonic.NovaSonic()
         kept.extend(asyncio.ensure_future(client.connect()) for _ in range(20))
         await asyncio.sleep(0.01)
         return
-    await converse()
+    if how.endswith("while-recovering"):
+        await lose_the_service()
+    else:
+        await converse()
     if how == "sys-exit":
         sys.exit(7)
     if how == "exception":
@@ -47,7 +61,7 @@ async def main(how):
     if how == "interrupt":
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(10)
-    if how == "terminate":
+    if how.startswith("terminate"):
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.sleep(10)
 
