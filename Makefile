@@ -93,6 +93,9 @@ test: preflight $(VENV)/.dev $(VENV)/.extension chromium ## everything: Rust, Py
 cut-matrix: preflight $(VENV)/.dev $(VENV)/.extension ## cut a conversation after each of its events, audio too
 	$(PART) "cut matrix" $(BIN)/python tests/faults/cut_matrix.py --all
 
+soak: preflight $(VENV)/.dev $(VENV)/.extension ## an hour of conversations that are cut and renewed; memory must not grow
+	$(PART) "soak" $(BIN)/python tests/faults/soak.py
+
 chromium:
 	@$(PART) "install chromium" scripts/chromium
 
