@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage cut-matrix fuzz mutants lint fmt build preflight chromium clean
+.PHONY: help demo test check coverage cut-matrix soak fuzz mutants lint fmt build preflight chromium clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
