@@ -7,10 +7,10 @@ from novasonic.transcript import view
 
 TIMES = (1.0, 1.0, 1.5, 3.0)
 ROWS = [
-    # number, prompted, interrupted, user final, assistant final, user, planned, heard, timings
-    (1, True, False, True, True, "", "Hello.", "Hello.", TIMES),
-    (2, False, True, True, True, "A secret.", "All of it and more.", "All of", TIMES),
-    (3, False, False, True, False, "And?", "Well,", "Well,", (4.0, None, None, None)),
+    # number, interrupted, user final, assistant final, user, planned, heard, timings
+    (1, False, True, True, "", "Hello.", "Hello.", TIMES),
+    (2, True, True, True, "A secret.", "All of it and more.", "All of", TIMES),
+    (3, False, True, False, "And?", "Well,", "Well,", (4.0, None, None, None)),
 ]
 
 
@@ -53,5 +53,5 @@ def test_as_json():
 
 
 def test_nothing_heard_of_a_reply_is_still_an_entry():
-    (row,) = view([(1, False, True, True, True, "", "Never heard.", "", TIMES)])
+    (row,) = view([(1, True, True, True, "", "Never heard.", "", TIMES)])
     assert (row.text, row.planned) == ("", "Never heard.")

@@ -33,7 +33,7 @@ class Conversation:
     def put(self, *events, final=False):
         for event in events:
             turn = event.turn
-            self.rows[turn] = (turn, False, False, True, final, f"q{turn}", f"a{turn}", f"a{turn}", (0, 0, 1, 2))
+            self.rows[turn] = (turn, False, True, final, f"q{turn}", f"a{turn}", f"a{turn}", (0, 0, 1, 2))
             self.queue.put_nowait(event)
 
     def __aiter__(self):

@@ -405,9 +405,12 @@ async def test_throttling_asks_to_come_back(open_page, use_emulator):
 
 
 async def test_a_stream_that_breaks_ends_with_an_error(open_page, use_emulator):
+    class Mortal(Talker):
+        continuation = None
+
     with Emulator(faults=[Fault.rst_stream(after_input=12)]) as broken:
         use_emulator(broken)
-        async with open_page(Talker) as page:
+        async with open_page(Mortal) as page:
             await page.send({"type": "initialize"})
             await page.until("initialized")
             for frame in frames(bytes(RATE * 2)):

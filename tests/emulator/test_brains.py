@@ -151,7 +151,7 @@ async def test_stopping_cancels_a_brain_at_work():
             pass
 
     async with Emulator(brain) as emulator:
-        session = await emulator.client().connect()
+        session = await emulator.client().connect(continuation=None)
         await session.send_text("Hello.")
         await asyncio.wait_for(begun.wait(), 10)
     assert state == ["cancelled"]
