@@ -116,11 +116,15 @@ class TokenWaiters:
         finally:
             del self._waiting[token]
 
-    def tell(self, token: int, word: int = 0) -> None:
-        """Pass on what the core says about `token`."""
+    def tell(self, token: int, word: int = 0, error: Exception | None = None) -> None:
+        """Pass on what the core says about `token`, or why nothing came of it."""
         waiter = self._waiting.get(token)
-        if waiter is not None and not waiter.done():
+        if waiter is None or waiter.done():
+            return
+        if error is None:
             waiter.set_result(word)
+        else:
+            waiter.set_exception(error)
 
     def fail(self, error: Exception) -> None:
         """Tell all who still wait that no word will come."""

@@ -170,7 +170,7 @@ class Session:
 
         Raises:
             ConfigError: A setting is wrong.
-            NovaSonicError: The session has ended.
+            NovaSonicError: The service refuses it, and the conversation goes on as before; or the session has ended.
         """
         require_text("system", system, optional=True)
         require_text("voice", voice, optional=True)

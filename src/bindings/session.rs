@@ -207,7 +207,10 @@ fn row(py: Python<'_>, request: Request) -> PyResult<RequestRow<'_>> {
         RequestKind::Tool { id, name, arguments, turn } => {
             ("tool", (id, name, arguments, turn).into_pyobject(py)?.into_any())
         }
-        RequestKind::Reconfigured { token } => ("reconfigured", (token,).into_pyobject(py)?.into_any()),
+        RequestKind::Reconfigured { token, error } => {
+            let error = error.map(|error| errors::instance(py, &error)).transpose()?;
+            ("reconfigured", (token, 0, error).into_pyobject(py)?.into_any())
+        }
         RequestKind::Prompted { token, turn } => ("prompted", (token, turn).into_pyobject(py)?.into_any()),
     };
     Ok((request.id, kind, payload))

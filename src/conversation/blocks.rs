@@ -1,6 +1,9 @@
 //! What each content block is and whose turn it belongs to, by contentId: only `contentStart` says role and stage.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use crate::protocol::{ContentKind, GenerationStage, OutputContent, Role};
 
@@ -14,6 +17,8 @@ pub(super) struct Block {
     pub(super) stage: Option<GenerationStage>,
     pub(super) rate_hz: Option<u32>,
     pub(super) turn: Option<u32>,
+    /// Of the text that came last.
+    text_hash: Option<u64>,
     ended: bool,
 }
 
@@ -29,6 +34,13 @@ impl Block {
             OutputContent::Tool => Self { kind: Some(ContentKind::Tool), ..Self::default() },
             OutputContent::Other(_) => Self::default(),
         }
+    }
+
+    /// Notes a text. False: the service repeats itself.
+    pub(super) fn is_news(&mut self, text: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        self.text_hash.replace(hasher.finish()) != Some(hasher.finish())
     }
 }
 

@@ -6,13 +6,18 @@
 use std::{
     collections::{HashSet, VecDeque},
     hash::{BuildHasher as _, RandomState},
+    ops::RangeInclusive,
     time::Duration,
 };
 
 use serde_json::Value;
 
+use crate::protocol::Message;
+
 /// Calls that may be waiting for a result at a time; one more, and the oldest is given up.
 const MAX_REMEMBERED: usize = 256;
+/// A peer is found to be silent sooner; the model has had the time to use a result.
+const LATELY: Duration = Duration::from_secs(5);
 /// Of a result that is told as history.
 const MAX_TOLD_BYTES: usize = 2_000;
 
@@ -29,6 +34,18 @@ struct Call {
     /// Streams begun before this call, or before its last repetition.
     stream: u32,
     result: Option<Answer>,
+    told: Told,
+    /// When the result was given to a stream.
+    given: Duration,
+}
+
+/// Whether the model knows a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    No,
+    Yes,
+    /// In words, which are part of the history by themselves.
+    InWords,
 }
 
 /// A result, and the id under which the present stream waits for it.
@@ -67,18 +84,33 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn begin(&mut self, id: &str, name: &str, arguments: &str, turn: u32, at: Duration) -> Begun {
+    /// `turns`: those that the model is answering, of which the last runs.
+    pub(super) fn begin(
+        &mut self,
+        id: &str,
+        name: &str,
+        arguments: &str,
+        turns: &RangeInclusive<u32>,
+        at: Duration,
+    ) -> Begun {
         if !self.told.insert(self.hasher.hash_one(id)) {
             return Begun::Told;
         }
         let stream = self.stream;
         let repeated = self.latest.iter_mut().find(|call| {
-            call.stream < stream && call.turn == turn && call.name == name && same_json(&call.arguments, arguments)
+            call.stream < stream
+                && turns.contains(&call.turn)
+                && call.name == name
+                && same_json(&call.arguments, arguments)
         });
         if let Some(call) = repeated {
             call.stream = stream;
             let answer = call.result.as_ref().map(|result| Answer { id: id.to_owned(), ..result.clone() });
             call.wanted = answer.is_none().then(|| id.to_owned());
+            if answer.is_some() && call.told == Told::No {
+                call.told = Told::Yes;
+                call.given = at;
+            }
             return Begun::Again(answer);
         }
         if self.latest.len() == MAX_REMEMBERED {
@@ -90,10 +122,12 @@ impl Calls {
             wanted: Some(id.to_owned()),
             name: name.to_owned(),
             arguments: arguments.to_owned(),
-            turn,
+            turn: *turns.end(),
             at,
             stream,
             result: None,
+            told: Told::No,
+            given: Duration::ZERO,
         });
         Begun::New
     }
@@ -103,6 +137,10 @@ impl Calls {
         let call = self.latest.iter_mut().find(|call| call.id == id && call.result.is_none())?;
         let answer = call.wanted.take().map(|id| Answer { id, json: json.clone(), ok });
         call.result = Some(Answer { id: id.to_owned(), json, ok });
+        if answer.is_some() {
+            call.told = Told::Yes;
+            call.given = at;
+        }
         Some(Finished { turn: call.turn, after: at.saturating_sub(call.at), answer })
     }
 
@@ -117,12 +155,34 @@ impl Calls {
 
     /// What the calls of a turn gave, one line each, for a stream that has never heard of them.
     pub(super) fn notes(&self, turn: u32) -> impl Iterator<Item = String> {
-        self.latest.iter().filter(move |call| call.turn == turn).filter_map(|call| {
-            let result = call.result.as_ref()?;
-            let shown = shortened(&result.json);
-            let arguments = shortened(&call.arguments);
-            Some(format!("[The tool {} was called with {arguments} and returned {shown}]", call.name))
-        })
+        self.latest.iter().filter(move |call| call.turn == turn && call.told != Told::InWords).filter_map(Call::note)
+    }
+
+    /// A stream was told `history`, which may have been too long for all notes.
+    pub(super) fn told_in(&mut self, history: &[Message]) {
+        for call in self.latest.iter_mut().filter(|call| call.told == Told::No) {
+            if call.note().is_some_and(|note| history.iter().any(|message| message.text.contains(&note))) {
+                call.told = Told::Yes;
+            }
+        }
+    }
+
+    /// The stream broke: what it was given last it may not have heard.
+    pub(super) fn doubt(&mut self, at: Duration) {
+        for call in self.latest.iter_mut().filter(|call| call.told == Told::Yes && call.given + LATELY > at) {
+            call.told = Told::No;
+        }
+    }
+
+    pub(super) fn any_untold(&self) -> bool {
+        self.latest.iter().any(|call| call.result.is_some() && call.told == Told::No)
+    }
+
+    /// A result that reached nobody, since the stream that called is gone and no other called again.
+    pub(super) fn tell_in_words(&mut self) -> Option<String> {
+        let call = self.latest.iter_mut().find(|call| call.result.is_some() && call.told == Told::No)?;
+        call.told = Told::InWords;
+        call.note()
     }
 
     /// The stream is gone, and with it whoever knows the ids; another follows.
@@ -138,6 +198,14 @@ impl Calls {
     pub(super) fn give_up(&mut self) {
         self.latest.clear();
         self.told.clear();
+    }
+}
+
+impl Call {
+    fn note(&self) -> Option<String> {
+        let shown = shortened(&self.result.as_ref()?.json);
+        let arguments = shortened(&self.arguments);
+        Some(format!("[The tool {} was called with {arguments} and returned {shown}]", self.name))
     }
 }
 

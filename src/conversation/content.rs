@@ -11,8 +11,11 @@ impl Conversation {
         let mut block = Block::announced(content);
         let is_reply = block.kind == Some(ContentKind::Audio) || block.stage == Some(GenerationStage::Speculative);
         if is_reply && block.role != Some(Role::User) {
-            // Bound now, since a typed text may begin the next turn before the block's content comes.
-            block.turn = self.turns.current.as_ref().filter(|turn| !turn.user_spoke_since).map(|turn| turn.number);
+            // Bound now, since a typed text may begin the next turn before the block's content comes, as it may have done
+            // between a sentence and its sound.
+            let running = self.turns.current.as_ref().filter(|turn| !turn.user_spoke_since).map(|turn| turn.number);
+            let planned = if block.kind == Some(ContentKind::Audio) { self.planned.take() } else { None };
+            block.turn = planned.filter(|number| self.turns.find(*number).is_some()).or(running);
         }
         self.blocks.put(content_id, block);
     }
@@ -21,6 +24,9 @@ impl Conversation {
         let mut block = self.blocks.get(&content_id).unwrap_or_default();
         block.kind = Some(ContentKind::Text);
         block.role = block.role.or(role);
+        if !block.is_news(&text) {
+            return;
+        }
         match (block.role, block.stage) {
             (Some(Role::User), stage) => self.on_user_text(text, stage != Some(GenerationStage::Speculative), emit),
             _ if is_interruption_marker(&text) => {
@@ -50,14 +56,15 @@ impl Conversation {
 
     /// Several utterances before the reply are one turn; after it, or after an interruption, they begin the next.
     fn on_user_text(&mut self, text: String, is_final: bool, emit: &mut Emit<'_>) {
-        if text.is_empty() || self.turns.current.as_mut().is_some_and(|turn| turn.take_echo(&text)) {
+        if text.is_empty() || self.turns.take_echo(&text) {
             return;
         }
+        self.on_voice_over_earlier_reply(emit);
         if self.turns.current.as_ref().is_none_or(|turn| turn.replied() || turn.interrupted) {
             self.begin_turn(Begun::Speech, emit);
         }
         if is_final {
-            self.understood();
+            self.understood(emit.at);
         }
         if let Some(turn) = &mut self.turns.current {
             let user = &mut turn.user;
@@ -73,10 +80,13 @@ impl Conversation {
             return turn;
         }
         let number = self.reply_turn(turn, emit);
-        if let Some(turn) = self.turns.find(number)
-            && turn.goes_on(Reply::Planned)
-        {
+        self.planned = Some(number);
+        if let Some(turn) = self.turns.find(number) {
+            // Also where it is not shown: its FINAL may come all the same, and is no other turn's.
             let segment = turn.assistant.plan(&text);
+            if !turn.goes_on(Reply::Planned) {
+                return Some(number);
+            }
             self.transcribe(number, Speaker::Assistant, text, false, segment, emit);
         }
         Some(number)
@@ -108,6 +118,7 @@ impl Conversation {
         {
             let rate_hz = block.rate_hz.unwrap_or(self.terms.output_rate_hz);
             turn.timings.first_audio.get_or_insert(emit.at);
+            self.replied_here |= self.old_turn != Some(number);
             let length = self.playback.receives(pcm.len(), rate_hz, emit.at);
             self.history.lock().audio(number, length);
             emit.push(Some(number), EventKind::Audio { pcm, rate_hz });

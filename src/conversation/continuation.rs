@@ -73,6 +73,8 @@ pub enum Reason {
 const MOST_SAID_TWICE: Duration = Duration::from_secs(3);
 /// A stream that waits for longer is opened anew: the shortest idle limit is 55 s.
 const READY_LASTS: Duration = Duration::from_secs(30);
+/// And one that does not open is given up; the transport's own bound comes first.
+const OPENING_LASTS: Duration = Duration::from_secs(30);
 /// After a second stream was refused or broke before it took over.
 const RETRY: Duration = Duration::from_secs(5);
 /// Credentials end on the dot; the hand-over itself must not run into that.
@@ -112,13 +114,19 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     None,
-    Opening,
+    Opening {
+        since: Duration,
+    },
     Ready {
         since: Duration,
     },
-    /// No second stream was to be had; not before then again.
-    Refused {
+    /// It was opened with what is not wanted any more.
+    Stale,
+    /// No second stream was to be had; not before `until` again.
+    Failed {
         until: Duration,
+        /// The service takes one stream at a time.
+        only_one: bool,
     },
 }
 
@@ -129,78 +137,112 @@ pub struct Renewal {
     opened: Option<Duration>,
     expires: Option<Duration>,
     next: Next,
+    /// Why a next stream was asked for. It holds until one has taken over, whatever is said meanwhile.
+    reason: Option<Reason>,
     reconfigured: bool,
+    /// When the stream opened that is taking over: its life counts from there.
+    began: Option<Duration>,
 }
 
 impl Renewal {
     pub fn new(terms: Continuation) -> Self {
-        Self { terms, opened: None, expires: None, next: Next::None, reconfigured: false }
+        Self { terms, opened: None, expires: None, next: Next::None, reason: None, reconfigured: false, began: None }
     }
 
     /// The present stream has its response headers. `expires`: when its credentials end.
     pub fn opened(&mut self, now: Duration, expires: Option<Duration>) {
-        self.opened = Some(now);
+        self.opened = Some(self.began.take().unwrap_or(now));
+        self.reconfigured = false;
         // Keys that are short-lived by nature must not renew without end.
         self.expires = expires.filter(|at| !self.terms.before_expiry.is_zero() && *at > now + self.terms.before_expiry);
     }
 
-    /// The next stream has become the present one.
+    /// The service ends streams that are idle for so long: leave them before.
+    pub fn idle_limited(&mut self, limit: Duration) {
+        self.terms.idle_after = self.terms.idle_after.min(limit.mul_f64(0.8));
+    }
+
+    /// The next stream becomes the present one, or nothing is open for a moment.
     pub fn handed_over(&mut self) {
+        self.began = match self.next {
+            Next::Ready { since } => Some(since),
+            _ => None,
+        };
         self.next = Next::None;
         self.opened = None;
         self.expires = None;
+        self.reason = None;
         self.reconfigured = false;
     }
 
     /// The present stream is gone, and what it was to be replaced by.
     pub fn lost(&mut self) {
+        self.next = Next::None;
         self.handed_over();
     }
 
-    pub fn next_opening(&mut self) {
-        self.next = Next::Opening;
+    pub fn next_opening(&mut self, now: Duration, reason: Reason) {
+        self.next = Next::Opening { since: now };
+        self.reason = Some(reason);
     }
 
     pub fn next_ready(&mut self, now: Duration) {
-        self.next = Next::Ready { since: now };
+        if self.next != Next::Stale {
+            self.next = Next::Ready { since: now };
+        }
     }
 
-    /// The next stream was refused or broke.
-    pub fn next_failed(&mut self, now: Duration) {
-        self.next = Next::Refused { until: now + RETRY };
+    /// The next stream was refused or broke. `only_one`: since this one is open.
+    pub fn next_failed(&mut self, now: Duration, only_one: bool) {
+        self.next = Next::Failed { until: now + RETRY, only_one };
     }
 
-    pub fn next_discarded(&mut self) {
-        self.next = Next::None;
+    pub fn next_discarded(&mut self, now: Duration) {
+        self.next = match self.next {
+            Next::Opening { .. } => Next::Failed { until: now, only_one: false },
+            _ => Next::None,
+        };
     }
 
+    /// The next stream must be opened with another configuration than the present one.
     pub fn reconfigure(&mut self) {
         self.reconfigured = true;
         // One that was opened with the old configuration is of no use.
-        if let Next::Opening | Next::Ready { .. } = self.next {
-            self.next = Next::Ready { since: Duration::ZERO };
+        if let Next::Opening { .. } | Next::Ready { .. } = self.next {
+            self.next = Next::Stale;
         }
+    }
+
+    /// The present configuration stays after all.
+    pub fn called_off(&mut self) {
+        self.reconfigured = false;
+        self.reason = None;
+        self.next = Next::None;
     }
 
     pub fn step(&self, now: Duration, moment: Moment) -> Step {
         let Some(reason) = self.due(now, moment) else { return Step::Nothing };
-        let may = moment.is_good() || self.forced_at().is_some_and(|at| at <= now);
+        let forced = self.forced_at().is_some_and(|at| at <= now);
+        let may = moment.is_good() || forced;
         match self.next {
+            Next::Stale => Step::Discard,
+            Next::Opening { since } if since + OPENING_LASTS <= now => Step::Discard,
             Next::Ready { since } if since + READY_LASTS <= now => Step::Discard,
             Next::Ready { .. } if may => Step::HandOver,
-            Next::Refused { .. } if may => Step::Reopen(reason),
-            Next::Refused { until } if until <= now => Step::Open(reason),
+            Next::Failed { only_one, .. } if forced || (may && only_one) => Step::Reopen(reason),
+            Next::Failed { until, .. } if until <= now => Step::Open(reason),
             Next::None => Step::Open(reason),
-            Next::Opening | Next::Ready { .. } | Next::Refused { .. } => Step::Nothing,
+            Next::Opening { .. } | Next::Ready { .. } | Next::Failed { .. } => Step::Nothing,
         }
     }
 
     /// When the clock alone will ask for another step.
     pub fn deadline(&self, now: Duration, moment: Moment) -> Option<Duration> {
         let by_next = match self.next {
+            Next::Opening { since } => Some(since + OPENING_LASTS),
             Next::Ready { since } => Some(since + READY_LASTS),
-            Next::Refused { until } => Some(until),
-            Next::None | Next::Opening => None,
+            Next::Failed { until, .. } => Some(until),
+            Next::None | Next::Stale => None,
         };
         [self.age_due(), self.expires_due(), self.forced_at(), self.idle_due(moment), by_next]
             .into_iter()
@@ -214,6 +256,8 @@ impl Renewal {
         self.opened?;
         if self.reconfigured {
             Some(Reason::Reconfigured)
+        } else if self.reason.is_some() {
+            self.reason
         } else if is_past(self.expires_due()) {
             Some(Reason::Credentials)
         } else if is_past(self.age_due()) {

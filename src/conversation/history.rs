@@ -140,9 +140,16 @@ impl TurnRecord {
         join(self.user.iter().filter_map(Line::text))
     }
 
-    /// What the turn's answer answers: what the user said, or what the caller had the model asked.
+    /// What the turn's answer answers: what the user said, or what the caller had the model asked. Words that are not
+    /// final belong to an utterance that is still to be understood.
     pub fn question(&self) -> String {
-        self.prompt.clone().unwrap_or_else(|| self.user_text())
+        self.prompt.clone().unwrap_or_else(|| join(self.user.iter().filter_map(|line| line.said.as_deref())))
+    }
+
+    /// Whether it asks something and nothing of an answer came.
+    pub(super) fn waits(&self) -> bool {
+        let silent = self.assistant.is_empty() && self.unannounced.is_zero();
+        silent && !self.interrupted && !self.question().is_empty()
     }
 
     /// What the assistant meant to say.

@@ -31,10 +31,10 @@ pub use history::{History, SharedHistory, TurnRecord};
 pub use limits::Limits;
 pub use owed::AnswerBounds;
 pub use recovery::{Recovery, Telling, Verdict};
-pub use unheard::Unheard;
+pub use unheard::{Spoken, Unheard};
 pub use usage::Prices;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::VecDeque, time::Duration};
 
 use crate::protocol::{OutputEvent, TokenCounts};
 use blocks::Blocks;
@@ -66,8 +66,16 @@ pub struct Conversation {
     /// Where the uplink stands: so much audio was sent on this stream.
     sent: Duration,
     unheard: Unheard,
-    /// How far the service says that it has listened to what it is about to transcribe.
-    listened_ms: Option<u64>,
+    /// How far the service says that it has listened to what it is about to transcribe, and when it said so.
+    listened: VecDeque<(Duration, u64)>,
+    /// The present stream tells that.
+    tells_listened: bool,
+    /// The present stream has said something; so it notices when the user speaks over it.
+    replied_here: bool,
+    /// The turn whose planned sentence is about to be heard.
+    planned: Option<u32>,
+    /// A turn whose question was not asked again, since the user's voice was expected to do so.
+    voice_asks: Option<u32>,
     /// Results for calls that this stream repeats.
     answers: Vec<Answer>,
     /// The turn whose reply an earlier stream is still giving.
@@ -102,7 +110,11 @@ impl Conversation {
             playback: Playback::default(),
             sent: Duration::ZERO,
             unheard,
-            listened_ms: None,
+            listened: VecDeque::new(),
+            tells_listened: false,
+            replied_here: false,
+            voice_asks: None,
+            planned: None,
             answers: Vec::new(),
             old_turn: None,
             speech_ended: None,
@@ -149,7 +161,7 @@ impl Conversation {
                 self.on_user_speech(&mut emit);
             }
             OutputEvent::UserSpeechEnd { offset_ms, detection_offset_ms } => {
-                self.listened_ms = detection_offset_ms.or(offset_ms);
+                self.on_listened(detection_offset_ms.or(offset_ms), at);
                 self.on_user_speech_end(offset_ms, at);
             }
             OutputEvent::Unknown { name, raw } => {
@@ -327,7 +339,8 @@ impl Conversation {
     /// A call belongs to the running turn; where none runs the assistant begins one with it.
     fn on_tool_use(&mut self, id: String, name: String, arguments: String, emit: &mut Emit<'_>) {
         let number = self.turn().unwrap_or_else(|| self.begin_turn(Begun::Assistant, emit));
-        match self.calls.begin(&id, &name, &arguments, number, emit.at) {
+        let answering = self.unanswered().unwrap_or(number..=number);
+        match self.calls.begin(&id, &name, &arguments, &answering, emit.at) {
             calls::Begun::Told => return,
             calls::Begun::New => emit.push(Some(number), EventKind::ToolCall { id, name, arguments }),
             calls::Begun::Again(answer) => self.answers.extend(answer),

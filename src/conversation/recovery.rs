@@ -1,6 +1,6 @@
 //! Whether, when and with which history a conversation goes on after its stream broke.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, mem, time::Duration};
 
 use super::Continuation;
 use crate::error::{Error, ErrorKind, Recovery as Cure};
@@ -13,6 +13,8 @@ const THROTTLED_WAIT: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// A stream that lives longer after it was given a history did not die of it.
 const SUSPICIOUS: Duration = Duration::from_secs(10);
+/// A stream that lived for so long was well, whatever ended it.
+const HEALTHY: Duration = Duration::from_secs(30);
 /// Deaths soon after a history, at which it is left out once. A broken connection says little about history.
 const MOST_STRIKES: u32 = 4;
 
@@ -20,7 +22,7 @@ const MOST_STRIKES: u32 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Telling {
     All,
-    /// The newer half: the service found it too long.
+    /// The newer half, from now on: the service found it too long.
     Half,
     /// Nothing: streams died of it.
     Nothing,
@@ -41,15 +43,39 @@ pub struct Recovery {
     terms: Continuation,
     /// Attempts since the conversation last got on.
     attempts: u32,
+    /// What was tried since then, and is not tried twice.
+    tried: Tried,
+    /// When the present stream opened.
+    opened: Option<Duration>,
     restarts: VecDeque<Duration>,
     /// When the present stream was given a history.
     told: Option<Duration>,
     strikes: u32,
 }
 
+#[derive(Debug, Default)]
+struct Tried {
+    again: bool,
+    trimmed: bool,
+    bare: bool,
+}
+
 impl Recovery {
     pub fn new(terms: Continuation) -> Self {
-        Self { terms, attempts: 0, restarts: VecDeque::new(), told: None, strikes: 0 }
+        Self {
+            terms,
+            attempts: 0,
+            tried: Tried::default(),
+            opened: None,
+            restarts: VecDeque::new(),
+            told: None,
+            strikes: 0,
+        }
+    }
+
+    /// A stream has its response headers.
+    pub fn opened(&mut self, now: Duration) {
+        self.opened = Some(now);
     }
 
     /// A stream was given a history.
@@ -59,20 +85,30 @@ impl Recovery {
 
     /// The service has understood or said something.
     pub fn got_on(&mut self, now: Duration) {
-        self.attempts = 0;
+        self.calm();
         if self.told.is_some_and(|told| told + SUSPICIOUS <= now) {
             self.strikes = 0;
             self.told = None;
         }
     }
 
+    fn calm(&mut self) {
+        self.attempts = 0;
+        self.tried = Tried::default();
+    }
+
     /// The stream broke. `has_history`: it was given one. `chance`: 0 to 1, so that many do not come back at once.
     pub fn lost(&mut self, error: &Error, has_history: bool, now: Duration, chance: f64) -> Verdict {
+        // Where nobody speaks a stream ends in the service's good time, and nothing is wrong.
+        if self.opened.take().is_some_and(|opened| opened + HEALTHY <= now) {
+            self.calm();
+        }
         let cure = error.recovery();
         let is_last = match cure {
             Cure::Never => true,
-            Cure::RestartOnce => self.attempts > 0,
-            Cure::TrimHistory | Cure::WithoutHistory => self.attempts > 0 || !has_history,
+            Cure::RestartOnce => mem::replace(&mut self.tried.again, true),
+            Cure::TrimHistory => !has_history || mem::replace(&mut self.tried.trimmed, true),
+            Cure::WithoutHistory => !has_history || mem::replace(&mut self.tried.bare, true),
             Cure::Restart | Cure::BackOff => false,
         };
         if is_last {
@@ -104,7 +140,7 @@ impl Recovery {
     }
 
     fn telling(&mut self, cure: Cure) -> Telling {
-        if self.strikes >= MOST_STRIKES || cure == Cure::WithoutHistory {
+        if self.strikes >= MOST_STRIKES || self.tried.bare {
             self.strikes = 0;
             Telling::Nothing
         } else if cure == Cure::TrimHistory {

@@ -62,7 +62,7 @@ impl Turn {
     }
 
     /// Whether `text` repeats what was typed; true once only.
-    pub(super) fn take_echo(&mut self, text: &str) -> bool {
+    fn take_echo(&mut self, text: &str) -> bool {
         let same = |typed: &String| typed.split_whitespace().eq(text.split_whitespace());
         self.echo.take_if(|typed| same(typed)).is_some()
     }
@@ -99,6 +99,12 @@ impl Turns {
 
     pub(super) fn find(&mut self, number: u32) -> Option<&mut Turn> {
         self.oldest_first().find(|turn| turn.number == number)
+    }
+
+    /// Whether `text` repeats what was typed, in the running turn or one before it that has no answer yet.
+    pub(super) fn take_echo(&mut self, text: &str) -> bool {
+        let waiting = self.ended.iter_mut().rev().take_while(|turn| !turn.replied());
+        self.current.iter_mut().chain(waiting).any(|turn| turn.take_echo(text))
     }
 
     /// The turn whose reply the user heard last, running or ended: what an interruption means.

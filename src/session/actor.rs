@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use passage::{Passage, Restart};
 use setup::Setup;
 
@@ -30,8 +29,9 @@ use super::{
     timer::Timer,
 };
 use crate::{
-    conversation::{Answer, Continuation, Conversation, EndReason, Event, Recovery, Renewal, Telling, Terms},
+    conversation::{Answer, Continuation, Conversation, EndReason, Event, Recovery, Renewal, Spoken, Telling, Terms},
     error::{Error, ErrorKind},
+    protocol::StreamConfig,
     transport::Transport,
 };
 
@@ -66,10 +66,12 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         told_history: false,
         first_attempts: 0,
         reconfiguring: Vec::new(),
+        cut_off: None,
         question: None,
         replay: VecDeque::new(),
         answers: VecDeque::new(),
         given: None,
+        note: None,
         opened: false,
         closing: Closing::Not,
         alarm: Alarm::default(),
@@ -112,14 +114,18 @@ struct Actor {
     /// The present stream was given a history.
     told_history: bool,
     first_attempts: u32,
-    /// Who waits for another configuration.
-    reconfiguring: Vec<u64>,
+    /// Who waits for a stream that was opened with this.
+    reconfiguring: Vec<(u64, Arc<StreamConfig>)>,
+    /// Since when nothing goes up.
+    cut_off: Option<Duration>,
     /// What the present stream is given before anything new: a question, audio, results.
     question: Option<String>,
-    replay: VecDeque<Bytes>,
+    replay: VecDeque<Spoken>,
     answers: VecDeque<Answer>,
     /// Since when it has all of that.
     given: Option<Duration>,
+    /// What was to be told in words when its stream broke.
+    note: Option<String>,
     rates: Rates,
     pacer: Pacer,
     /// Once: later streams are replacements.
@@ -161,18 +167,20 @@ impl Actor {
             }
             let may_read = !self.shared.output.is_full();
             self.timer.arm(self.deadline());
+            // Commands and the clock are looked at after each move, so the streams starve nobody by coming first.
             let (which, moved) = tokio::select! {
+                biased;
+                moved = self.streams.next(may_read) => moved,
                 () = self.shared.wake.notified() => continue,
                 () = self.timer.ring() => continue,
-                moved = self.streams.next(may_read) => moved,
             };
             let end = match which {
                 Which::Current => self.on_moved(moved),
                 Which::Next => {
-                    self.on_next(&moved);
+                    self.on_next(moved);
                     None
                 }
-                Which::Old => self.on_old(moved).err().map(End::from),
+                Which::Old => self.on_old(&moved).err().map(End::from),
             };
             if let Some(end) = end {
                 return end;

@@ -11,6 +11,14 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Duration;
     /// Resolves once `now()` has reached `deadline`.
     fn sleep_until(&self, deadline: Duration) -> BoxFuture<()>;
+
+    /// From 0 to 1, for waits that many must not spend alike. With the time, all that a session takes from the world
+    /// beside its streams: a test that gives both sees the same again.
+    fn chance(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a chance")]
+        let chance = (uuid::Uuid::new_v4().as_u128() >> 64) as f64 / u64::MAX as f64;
+        chance
+    }
 }
 
 /// Tokio's clock, which `tokio::time::pause` also stops.

@@ -18,6 +18,8 @@ pub(super) struct Duplex {
     request_id: Option<String>,
     credentials_expire_at: Option<SystemTime>,
     opened: bool,
+    /// In turn, so that neither direction starves the other; not by lot, so that what failed once fails again.
+    reads_first: bool,
 }
 
 enum Uplink {
@@ -56,6 +58,7 @@ impl Duplex {
             request_id: None,
             credentials_expire_at: None,
             opened: false,
+            reads_first: false,
         }
     }
 
@@ -92,10 +95,13 @@ impl Duplex {
         take: impl FnOnce() -> Option<(Bytes, What)>,
         may_read: bool,
     ) -> Moved<What> {
-        let Self { uplink, downlink, .. } = self;
-        let moved = tokio::select! {
-            written = uplink.write(waiting, take) => written,
-            read = downlink.read(may_read) => read,
+        let Self { uplink, downlink, reads_first, .. } = self;
+        *reads_first = !*reads_first;
+        let (write, read) = (uplink.write(waiting, take), downlink.read(may_read));
+        let moved = if *reads_first {
+            tokio::select! { biased; read = read => read, written = write => written }
+        } else {
+            tokio::select! { biased; written = write => written, read = read => read }
         };
         match (&moved, downlink) {
             (Moved::UplinkLost, _) => *uplink = Uplink::Lost,

@@ -117,9 +117,11 @@ pub enum RequestKind {
         token: u64,
         turn: u32,
     },
-    /// The conversation goes on with what [`Session::reconfigure`] of this token asked for.
+    /// The conversation goes on with what [`Session::reconfigure`] of this token asked for; or, since the service does
+    /// not take it, as before.
     Reconfigured {
         token: u64,
+        error: Option<Error>,
     },
 }
 

@@ -20,20 +20,29 @@ pub(super) struct Pacer {
     until: Duration,
     /// Silence stands in since the last frame.
     filling: bool,
+    /// What was said while nothing could go up, which may go at once.
+    owed: Duration,
 }
 
 impl Pacer {
     /// `realtime` false: audio goes as it comes, and nothing stands in for it.
     pub(super) fn new(realtime: bool, now: Duration) -> Self {
-        Self { realtime, until: now, filling: false }
+        Self { realtime, until: now, filling: false, owed: Duration::ZERO }
     }
 
     pub(super) fn may_send(&self, now: Duration) -> bool {
-        !self.realtime || self.until <= now + AHEAD
+        !self.realtime || self.until <= now + AHEAD || !self.owed.is_zero()
+    }
+
+    /// Nothing could go up for so long. A microphone went on meanwhile, and would stay late by that much for ever.
+    pub(super) fn catch_up(&mut self, length: Duration) {
+        self.owed += length;
     }
 
     pub(super) fn sent(&mut self, length: Duration, now: Duration) {
-        self.until = self.until.max(now) + length;
+        let at_once = length.min(self.owed);
+        self.owed -= at_once;
+        self.until = self.until.max(now) + length.saturating_sub(at_once);
         self.filling = false;
     }
 
@@ -47,6 +56,8 @@ impl Pacer {
         let from = if now > self.until + GAP { now } else { self.until };
         self.until = from + SILENCE;
         self.filling = true;
+        // Nothing waits any more.
+        self.owed = Duration::ZERO;
     }
 
     /// When to look again.

@@ -4,6 +4,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Stream {
     /// Encoded and legal, in order, not yet taken by the transport.
     outgoing: VecDeque<(Bytes, Written)>,
     machine: OrderMachine,
+    /// What it was opened with.
+    config: Arc<StreamConfig>,
     last_audio: Option<Duration>,
     position: u64,
 }
@@ -51,17 +54,19 @@ pub(super) enum Sent {
     Text(String),
     /// The last event of a prompt's block.
     Prompt(Prompt),
+    /// The same of what the conversation itself has to say.
+    Note(String),
     Other,
 }
 
 impl Stream {
     /// Opens a stream as far as it can be without knowing what was said: it waits for [`Self::begin`].
-    pub(super) fn prepare(transport: &dyn Transport, request: OpenRequest, config: StreamConfig) -> Result<Self> {
-        let mut machine = OrderMachine::new(config, Box::new(|| uuid::Uuid::new_v4().to_string()));
+    pub(super) fn prepare(transport: &dyn Transport, request: OpenRequest, config: Arc<StreamConfig>) -> Result<Self> {
+        let mut machine = OrderMachine::new((*config).clone(), Box::new(|| uuid::Uuid::new_v4().to_string()));
         let mut opening = Vec::new();
         machine.step(Step::Open, &mut opening).map_err(|illegal| illegal_opening(&illegal))?;
         let duplex = Duplex::open(transport, request);
-        let mut stream = Self { duplex, outgoing: VecDeque::new(), machine, last_audio: None, position: 0 };
+        let mut stream = Self { duplex, outgoing: VecDeque::new(), machine, config, last_audio: None, position: 0 };
         stream.queue(&opening, Sent::Other);
         Ok(stream)
     }
@@ -87,12 +92,20 @@ impl Stream {
         self.duplex.credentials_expire_at()
     }
 
-    /// The text or prompt that the transport has not taken to its end.
+    pub(super) fn config(&self) -> &Arc<StreamConfig> {
+        &self.config
+    }
+
+    /// The text, prompt or note that the transport has not taken to its end.
     pub(super) fn take_unwritten(&mut self) -> Option<Sent> {
         self.outgoing
             .drain(..)
             .map(|(_, written)| written.sent)
-            .find(|sent| matches!(sent, Sent::Text(_) | Sent::Prompt(_)))
+            .find(|sent| matches!(sent, Sent::Text(_) | Sent::Prompt(_) | Sent::Note(_)))
+    }
+
+    pub(super) fn takes_input(&self) -> bool {
+        self.duplex.takes_input()
     }
 
     /// Everything given so far has been taken, and more may be given.
@@ -125,6 +138,11 @@ impl Stream {
 
     fn audio_runs(&self, now: Duration) -> bool {
         self.last_audio.is_some_and(|last| now.saturating_sub(last) <= RECENT_AUDIO)
+    }
+
+    /// As [`Self::text`], of the conversation itself.
+    pub(super) fn note(&mut self, text: String, now: Duration) -> Result<()> {
+        self.step(Step::Text { text: text.clone(), prime: !self.audio_runs(now) }, Sent::Note(text))
     }
 
     /// Audio that an earlier stream was given too.

@@ -13,6 +13,8 @@ pub(super) struct Streams {
     pub(super) next: Option<Stream>,
     /// Replaced: it finishes what it has begun to say.
     pub(super) old: Option<Stream>,
+    /// Who is looked at first, in turn.
+    first: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +27,15 @@ pub(super) enum Which {
 impl Streams {
     /// What happens next on any of them. With `may_read` false no events of the conversation are taken. Cancel-safe.
     pub(super) async fn next(&mut self, may_read: bool) -> (Which, Moved<Written>) {
-        let Self { current, next, old } = self;
-        tokio::select! {
-            moved = moved(current, may_read) => (Which::Current, moved),
-            moved = moved(next, true) => (Which::Next, moved),
-            moved = moved(old, may_read) => (Which::Old, moved),
+        let Self { current, next, old, first } = self;
+        *first = (*first + 1) % 3;
+        let current = async { (Which::Current, moved(current, may_read).await) };
+        let next = async { (Which::Next, moved(next, true).await) };
+        let old = async { (Which::Old, moved(old, may_read).await) };
+        match first {
+            0 => tokio::select! { biased; moved = current => moved, moved = next => moved, moved = old => moved },
+            1 => tokio::select! { biased; moved = next => moved, moved = old => moved, moved = current => moved },
+            _ => tokio::select! { biased; moved = old => moved, moved = current => moved, moved = next => moved },
         }
     }
 

@@ -11,6 +11,7 @@ mod peer;
 mod rates;
 mod receiving;
 mod sending;
+mod simulation;
 
 use std::{sync::Arc, time::Duration};
 

@@ -39,11 +39,19 @@ impl Actor {
             if let Some(question) = self.question.take() {
                 return stream.ask(question, now);
             }
-            if let Some(pcm) = self.replay.pop_front() {
-                stream.again(pcm.clone(), now)?;
-                self.conversation.unheard().said(pcm, stream.position());
+            if let Some(said) = self.replay.pop_front() {
+                stream.again(said.pcm.clone(), now)?;
+                self.conversation.unheard().said_again(said, stream.position(), now);
                 return Ok(());
             }
+            if let Some(question) = self.conversation.take_question() {
+                return stream.ask(question, now);
+            }
+        }
+        if self.closing == Closing::Not
+            && let Some(note) = self.note.take().or_else(|| self.conversation.take_note(self.shared.at()))
+        {
+            return stream.note(note, now);
         }
         if prompt_due && let Some(prompt) = self.shared.asides.pop_prompt() {
             self.prompt_since = None;
@@ -63,7 +71,7 @@ impl Actor {
                         continue;
                     }
                     stream.audio(pcm.clone(), now)?;
-                    self.conversation.unheard().said(pcm, stream.position());
+                    self.conversation.unheard().said(pcm, stream.position(), now);
                     Ok(())
                 }
                 (Some(Taken::Text(text)), _) => stream.text(text, now),
@@ -72,7 +80,7 @@ impl Actor {
                         self.pacer.filled(now);
                         let pcm = self.rates.up(silence(self.shared.input.bytes(SILENCE)));
                         stream.silence(pcm, now)?;
-                        self.conversation.unheard().paused(stream.position());
+                        self.conversation.unheard().paused(stream.position(), now);
                     }
                     Ok(())
                 }
@@ -118,12 +126,14 @@ impl Actor {
         }
         let audio_waits = !self.shared.input.is_empty();
         let paced = if self.opened || audio_waits { self.pacer.deadline(audio_waits) } else { None };
+        let quiet = || self.shared.clock_time(self.conversation.played_until());
         let prompt = self.prompt_since.map(|since| {
-            let quiet = self.shared.clock_time(self.conversation.played_until()).unwrap_or(since);
+            let quiet = quiet().unwrap_or(since);
             let patience = since + PROMPT_PATIENCE;
             if quiet > self.shared.clock.now() { quiet.min(patience) } else { patience }
         });
-        [paced, prompt].into_iter().flatten().min()
+        let note = if self.conversation.has_note() { quiet().filter(|at| *at > self.shared.clock.now()) } else { None };
+        [paced, prompt, note].into_iter().flatten().min()
     }
 
     pub(super) fn on_sent(&mut self, Written { pcm_bytes, sent }: Written) {
@@ -136,6 +146,9 @@ impl Actor {
             Sent::Silence(bytes) => return self.shared.counters.filled(bytes),
             Sent::Other => return,
             Sent::Text(text) => self.conversation.on_typed(text, at, &mut self.batch),
+            Sent::Note(text) => {
+                self.conversation.on_prompted(text, at, &mut self.batch);
+            }
             Sent::Prompt(prompt) => {
                 let turn = self.conversation.on_prompted(prompt.text, at, &mut self.batch);
                 self.shared.lane.tell(RequestKind::Prompted { token: prompt.token, turn });

@@ -2,13 +2,16 @@
 //!
 //! The policy is `conversation/`'s (`Renewal`, `Recovery`); here its steps are taken.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use super::{Actor, Closing};
+use super::{Actor, Closing, stream_lost};
 use crate::{
     conversation::{Event, EventKind, Reason, Step, Telling, Verdict},
-    error::{CLOSED_EARLY, Error, ErrorKind, Result},
-    protocol::decode,
+    error::{CLOSED_EARLY, Error, ErrorKind, Recovery as Cure, Result},
+    protocol::{StreamConfig, decode},
     session::{
         RequestKind,
         alarm::Bound,
@@ -61,17 +64,22 @@ impl Actor {
             return Ok(());
         }
         let at = self.shared.at();
-        match self.renewal.step(at, self.conversation.moment(at)) {
-            Step::Nothing => {}
-            Step::Open(reason) => {
-                self.begin_passage(reason);
-                self.streams.next = Some(self.prepare()?);
-                self.renewal.next_opening();
-            }
-            Step::Discard => {
-                self.streams.next = None;
-                self.renewal.next_discarded();
-            }
+        let mut step = self.renewal.step(at, self.conversation.moment(at));
+        if step == Step::Discard {
+            self.streams.next = None;
+            self.renewal.next_discarded(at);
+            step = self.renewal.step(at, self.conversation.moment(at));
+        }
+        match step {
+            Step::Nothing | Step::Discard => {}
+            Step::Open(reason) => match self.prepare() {
+                Ok(next) => {
+                    self.begin_passage(reason);
+                    self.streams.next = Some(next);
+                    self.renewal.next_opening(at, reason);
+                }
+                Err(error) => self.next_failed(&error),
+            },
             // A text half written would be lost between the two.
             Step::HandOver | Step::Reopen(_) if !self.streams.wants_input() => {}
             Step::HandOver => return self.hand_over(),
@@ -102,12 +110,9 @@ impl Actor {
         }
     }
 
-    pub(super) fn end_passage(&mut self) {
+    fn end_passage(&mut self) {
         if let Some(Passage { since, replayed }) = self.passage.take() {
             self.tell(EventKind::Renewed { took: self.shared.at().saturating_sub(since), replayed });
-        }
-        for token in self.reconfiguring.drain(..) {
-            self.shared.lane.tell(RequestKind::Reconfigured { token });
         }
     }
 
@@ -118,7 +123,10 @@ impl Actor {
     }
 
     fn hand_over(&mut self) -> Result<()> {
-        let Some(next) = self.streams.next.take() else { return Ok(()) };
+        let Some(next) = self.streams.next.take_if(|next| next.takes_input()) else {
+            self.next_failed(&stream_lost("The next stream takes no input."));
+            return Ok(());
+        };
         self.leave(self.shared.clock.now())?;
         self.bound(Bound::Open, self.timeouts.open);
         self.take_over(next, Telling::All)
@@ -126,10 +134,14 @@ impl Actor {
 
     /// Lets the present stream say what it still has to, and no more.
     fn leave(&mut self, now: Duration) -> Result<()> {
+        // Should an even older one still be replying, this one's successor is asked for that reply.
+        self.drop_old();
+        self.keep_replay();
+        self.answers.clear();
         self.conversation.on_handed_over(self.shared.at(), &mut self.batch);
         self.publish();
         self.renewal.handed_over();
-        self.drop_old();
+        self.cut_off = Some(now);
         self.streams.old = self.streams.current.take();
         self.old_until = Some(now + OLD_LASTS);
         self.close_old()
@@ -149,18 +161,29 @@ impl Actor {
     fn drop_old(&mut self) {
         self.old_until = None;
         if self.streams.old.take().is_some() {
-            self.conversation.on_old_end(self.shared.at(), &mut self.batch);
+            if self.conversation.on_old_end(self.shared.at(), &mut self.batch) && self.question.is_none() {
+                self.question = self.conversation.question();
+            }
             self.publish();
+        }
+    }
+
+    /// What the present stream was still to be given again, the next one must be.
+    fn keep_replay(&mut self) {
+        let Some(stream) = &self.streams.current else { return };
+        let (mut position, now) = (stream.position(), self.shared.clock.now());
+        for said in self.replay.drain(..) {
+            position += said.pcm.len() as u64;
+            self.conversation.unheard().said_again(said, position, now);
         }
     }
 
     /// Gives `stream` all that it must know, and makes it the present one.
     pub(super) fn take_over(&mut self, mut stream: Stream, telling: Telling) -> Result<()> {
-        let most_bytes = match telling {
-            Telling::All => self.history_bytes,
-            Telling::Half => self.history_bytes / 2,
-            Telling::Nothing => 0,
-        };
+        if telling == Telling::Half {
+            self.history_bytes /= 2;
+        }
+        let most_bytes = if telling == Telling::Nothing { 0 } else { self.history_bytes };
         let history = self.conversation.retold(&self.setup.history, most_bytes);
         if !history.is_empty()
             && let Some(recovery) = &mut self.recovery
@@ -189,10 +212,25 @@ impl Actor {
         }
         self.opened = true;
         self.shared.stream_opened();
+        let Some(stream) = &self.streams.current else { return };
         let at = self.shared.at();
-        let expires = self.streams.current.as_ref().and_then(Stream::credentials_expire_at);
+        let expires = stream.credentials_expire_at();
         let left = expires.and_then(|expires| expires.duration_since(SystemTime::now()).ok());
         self.renewal.opened(at, left.map(|left| at + left));
+        if let Some(recovery) = &mut self.recovery {
+            recovery.opened(at);
+        }
+        let config = stream.config().clone();
+        for (token, _) in self.reconfiguring.extract_if(.., |(_, wanted)| Arc::ptr_eq(wanted, &config)) {
+            self.shared.lane.tell(RequestKind::Reconfigured { token, error: None });
+        }
+        if !Arc::ptr_eq(&config, &self.setup.stream) {
+            // It was asked for while this stream opened.
+            self.renewal.reconfigure();
+        }
+        if let Some(since) = self.cut_off.take() {
+            self.pacer.catch_up(self.shared.clock.now().saturating_sub(since));
+        }
         self.end_passage();
     }
 
@@ -204,20 +242,17 @@ impl Actor {
         let verdict = self.verdict(&error);
         let Verdict::Restart { after, telling } = verdict else { return Some(self.end_or_closed(error)) };
         tracing::debug!(session = self.shared.id, code = error.code, ?after, "stream lost; the conversation goes on");
+        self.keep_replay();
         if let Some(mut lost) = self.streams.current.take() {
             match lost.take_unwritten() {
                 Some(Sent::Text(text)) => self.shared.input.unpop_text(text),
                 Some(Sent::Prompt(prompt)) => self.shared.asides.unpop_prompt(prompt),
+                Some(Sent::Note(note)) => self.note = Some(note),
                 _ => {}
-            }
-            // What it was still to be given again, the next one must be.
-            let mut position = lost.position();
-            for pcm in self.replay.drain(..) {
-                position += pcm.len() as u64;
-                self.conversation.unheard().said(pcm, position);
             }
         }
         self.answers.clear();
+        self.cut_off.get_or_insert(self.shared.clock.now());
         let at = self.shared.at();
         self.conversation.on_lost(at, &mut self.batch);
         self.publish();
@@ -226,14 +261,19 @@ impl Actor {
             self.begin_passage(Reason::Lost);
         }
         self.alarm.clear();
-        self.renewal.lost();
+        if let Some(limit) = error.idle_limit() {
+            self.renewal.idle_limited(limit);
+        }
         // One that was to follow anyway follows now.
         if let Some(next) = self.streams.next.take()
             && next.is_open()
+            && Arc::ptr_eq(next.config(), &self.setup.stream)
             && telling == Telling::All
         {
+            self.renewal.handed_over();
             return self.take_over(next, telling).err().map(End::from);
         }
+        self.renewal.lost();
         self.restart = Some(Restart { at: self.shared.clock.now() + after, telling });
         None
     }
@@ -248,30 +288,47 @@ impl Actor {
                 return Verdict::GiveUp;
             }
         }
-        #[expect(clippy::cast_precision_loss, reason = "a chance")]
-        let chance = (uuid::Uuid::new_v4().as_u128() >> 64) as f64 / u64::MAX as f64;
-        recovery.lost(error, self.told_history, self.shared.at(), chance)
+        recovery.lost(error, self.told_history, self.shared.at(), self.shared.clock.chance())
     }
 
     /// The stream that is to follow moved.
-    pub(super) fn on_next(&mut self, moved: &Moved<Written>) {
+    pub(super) fn on_next(&mut self, moved: Moved<Written>) {
         match moved {
             Moved::Opened => self.renewal.next_ready(self.shared.at()),
-            Moved::Sent(_) | Moved::Received(_) => {}
-            Moved::UplinkLost | Moved::Ended | Moved::Failed(_) => {
-                self.streams.next = None;
-                self.renewal.next_failed(self.shared.at());
+            // Why its uplink is lost the downlink will say.
+            Moved::Sent(_) | Moved::Received(_) | Moved::UplinkLost => {}
+            Moved::Ended => self.next_failed(&stream_lost("The next stream ended.")),
+            Moved::Failed(error) => self.next_failed(&error),
+        }
+    }
+
+    fn next_failed(&mut self, error: &Error) {
+        let wanted = self.streams.next.take().map_or_else(|| self.setup.stream.clone(), |next| next.config().clone());
+        let current = self.streams.current.as_ref().map(|stream| stream.config().clone());
+        match current.filter(|current| !Arc::ptr_eq(current, &wanted)) {
+            // The service does not take what the caller wants: it stays as it is, and the caller hears of it.
+            Some(current) if error.recovery() == Cure::Never && Arc::ptr_eq(&wanted, &self.setup.stream) => {
+                self.setup.stream = current;
+                self.renewal.called_off();
+                for (token, _) in self.reconfiguring.drain(..) {
+                    self.shared.lane.tell(RequestKind::Reconfigured { token, error: Some(error.clone()) });
+                }
+                self.end_passage();
             }
+            _ => self.renewal.next_failed(self.shared.at(), error.recovery() == Cure::BackOff),
         }
     }
 
     /// The stream that was replaced moved. Whatever it meets, the conversation has left it.
-    pub(super) fn on_old(&mut self, moved: Moved<Written>) -> Result<()> {
+    pub(super) fn on_old(&mut self, moved: &Moved<Written>) -> Result<()> {
         match moved {
             Moved::Received(json) => {
-                if let Ok(event) = decode(&json) {
+                if let Ok(event) = decode(json) {
                     self.conversation.on_old_output(event, self.shared.at(), &mut self.batch);
                     self.publish();
+                    if self.conversation.old_stream_replies() {
+                        self.old_until = Some(self.shared.clock.now() + OLD_LASTS);
+                    }
                     self.close_old()?;
                 }
             }
@@ -300,11 +357,16 @@ impl Actor {
     /// Takes over what the caller wants changed.
     pub(super) fn reconfigure(&mut self) {
         for wish in self.shared.asides.take_reconfigurations() {
-            let stream = &mut self.setup.stream;
-            stream.system = wish.system.or(stream.system.take());
-            stream.voice = wish.voice.unwrap_or_else(|| std::mem::take(&mut stream.voice));
-            stream.tools = wish.tools.unwrap_or_else(|| std::mem::take(&mut stream.tools));
-            self.reconfiguring.push(wish.token);
+            let mut stream = StreamConfig::clone(&self.setup.stream);
+            stream.system = wish.system.or(stream.system);
+            stream.voice = wish.voice.unwrap_or(stream.voice);
+            stream.tools = wish.tools.unwrap_or(stream.tools);
+            self.setup.stream = Arc::new(stream);
+            for (_, wanted) in &mut self.reconfiguring {
+                // The later wish includes the earlier ones.
+                wanted.clone_from(&self.setup.stream);
+            }
+            self.reconfiguring.push((wish.token, self.setup.stream.clone()));
             self.renewal.reconfigure();
         }
     }

@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Setup {
     transport: Arc<dyn Transport>,
     request: OpenRequest,
-    pub(super) stream: StreamConfig,
+    pub(super) stream: Arc<StreamConfig>,
     /// What the caller gave of an earlier conversation.
     pub(super) history: Vec<Message>,
 }
@@ -27,7 +27,7 @@ impl Setup {
             open_timeout: config.timeouts.open,
             patience: config.timeouts.patience,
         };
-        Self { transport, request, stream: config.stream, history: config.history }
+        Self { transport, request, stream: Arc::new(config.stream), history: config.history }
     }
 
     /// Begins to open a stream.
