@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage cut-matrix soak fuzz mutants lint fmt build preflight chromium clean
+.PHONY: help demo test check coverage cut-matrix soak simulation fuzz mutants lint fmt build preflight chromium clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -85,6 +85,7 @@ fuzz: preflight ## twenty seconds of each fuzz target; scripts/fuzz SECONDS TARG
 
 test: preflight $(VENV)/.dev $(VENV)/.extension chromium ## everything: Rust, Python, foreign clients, a real browser
 	$(PART) "test: rust" $(CARGO_TEST)
+	$(PART) "test: simulation" env NOVASONIC_SIMULATIONS=100000 $(CARGO_TEST) --lib simulation -- --nocapture
 	$(PART) "test: python" $(PYTEST) -m "not browser and not foreign"
 	$(PART) "test: foreign clients" $(PYTEST) -m foreign
 	$(PART) "test: browser" $(PYTEST) -m browser
@@ -92,6 +93,9 @@ test: preflight $(VENV)/.dev $(VENV)/.extension chromium ## everything: Rust, Py
 
 cut-matrix: preflight $(VENV)/.dev $(VENV)/.extension ## cut a conversation after each of its events, audio too
 	$(PART) "cut matrix" $(BIN)/python tests/faults/cut_matrix.py --all
+
+simulation: preflight ## 100,000 drawn conversations through everything that may befall a stream
+	$(PART) "simulation" env NOVASONIC_SIMULATIONS=100000 $(CARGO_TEST) --lib simulation -- --nocapture
 
 soak: preflight $(VENV)/.dev $(VENV)/.extension ## an hour of conversations that are cut and renewed; memory must not grow
 	$(PART) "soak" $(BIN)/python tests/faults/soak.py

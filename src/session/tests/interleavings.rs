@@ -158,6 +158,7 @@ impl Play {
         for item in &self.judge.heard {
             match item {
                 Heard::Text(text) => heard.push(Err(text.clone())),
+                Heard::History(..) | Heard::Result(..) => unreachable!("neither is played"),
                 Heard::Audio(pcm) if pcm.iter().all(|byte| *byte == 0) => silent_bytes += pcm.len(),
                 // Chunks that are short and wait share an event.
                 Heard::Audio(pcm) => {

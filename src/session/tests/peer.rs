@@ -9,8 +9,12 @@ use crate::transport::memory::PeerInput;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Heard {
+    /// Of the earlier conversation: role and text.
+    History(String, String),
     Audio(Vec<u8>),
     Text(String),
+    /// Of a tool: the call's id and the JSON.
+    Result(String, String),
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,20 +31,45 @@ enum Stage {
     InputEnded,
 }
 
+#[derive(Debug)]
+enum Kind {
+    System,
+    History(String),
+    Live,
+    /// The call's id.
+    Result(String),
+}
+
+/// An open block that holds no audio.
+#[derive(Debug)]
+struct Block {
+    name: String,
+    kind: Kind,
+    said: String,
+}
+
 /// Panics at the first event out of order.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     stage: Stage,
     prompt: String,
+    pub(super) voice: String,
     names: HashSet<String>,
-    /// The open text block: its name, whether it is a live one, and what it said.
-    text: Option<(String, bool, String)>,
+    answered: HashSet<String>,
+    block: Option<Block>,
+    history_began: bool,
+    fed: bool,
     pub(super) heard: Vec<Heard>,
 }
 
 impl Judge {
     pub(super) fn is_over(&self) -> bool {
         self.stage == Stage::InputEnded
+    }
+
+    /// The audio block was opened.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.stage, Stage::Nothing | Stage::SessionStarted | Stage::PromptStarted)
     }
 
     pub(super) fn hear(&mut self, input: &PeerInput) {
@@ -66,51 +95,82 @@ impl Judge {
             (Stage::Nothing, "sessionStart") => self.stage = Stage::SessionStarted,
             (Stage::SessionStarted, "promptStart") => {
                 self.prompt = field("promptName");
+                body["audioOutputConfiguration"]["voiceId"].as_str().unwrap().clone_into(&mut self.voice);
                 self.stage = Stage::PromptStarted;
             }
-            (Stage::PromptStarted | Stage::Listening(_), "contentStart") => {
-                assert!(self.text.is_none(), "a block inside a block");
-                assert!(self.names.insert(field("contentName")), "a content name is used twice");
-                let listening = matches!(self.stage, Stage::Listening(_));
-                match field("type").as_str() {
-                    "AUDIO" => {
-                        assert!(!listening, "a second audio block");
-                        assert_eq!(field("role"), "USER");
-                        self.stage = Stage::Listening(field("contentName"));
-                    }
-                    "TEXT" => {
-                        assert_eq!(body["interactive"], listening, "live text is interactive, the opening is not");
-                        self.text = Some((field("contentName"), listening, String::new()));
-                    }
-                    other => panic!("a {other} block"),
-                }
+            (Stage::PromptStarted | Stage::Listening(_), "contentStart") => self.begin(body),
+            (_, "textInput" | "toolResult") => {
+                let block = self.block.as_mut().expect("words outside a block");
+                assert_eq!(
+                    matches!(block.kind, Kind::Result(_)),
+                    name == "toolResult",
+                    "the wrong words for {block:?}"
+                );
+                assert_eq!(field("contentName"), block.name);
+                block.said.push_str(&field("content"));
             }
-            (_, "textInput") => {
-                let (block, _, said) = self.text.as_mut().expect("text outside a block");
-                assert_eq!(&field("contentName"), block);
-                said.push_str(&field("content"));
-            }
-            (Stage::Listening(block), "audioInput") => {
-                assert!(self.text.is_none(), "audio while a text block is open");
-                assert_eq!(&field("contentName"), block);
+            (Stage::Listening(audio), "audioInput") => {
+                assert!(self.block.is_none(), "audio while a text block is open");
+                assert_eq!(&field("contentName"), audio);
+                self.fed = true;
                 self.heard.push(Heard::Audio(BASE64.decode(field("content")).unwrap()));
             }
-            (_, "contentEnd") if self.text.is_some() => {
-                let (block, live, said) = self.text.take().unwrap();
-                assert_eq!(field("contentName"), block);
-                assert!(!said.is_empty(), "an empty block cannot be ended");
-                if live {
-                    self.heard.push(Heard::Text(said));
-                }
-            }
+            (_, "contentEnd") if self.block.is_some() => self.end(&field("contentName")),
             (Stage::Listening(block), "contentEnd") => {
                 assert_eq!(&field("contentName"), block);
-                assert!(self.heard.iter().any(|heard| matches!(heard, Heard::Audio(_))), "the audio block got no data");
+                assert!(self.fed, "the audio block got no data");
                 self.stage = Stage::AudioEnded;
             }
             (Stage::AudioEnded, "promptEnd") => self.stage = Stage::PromptEnded,
             (Stage::PromptEnded, "sessionEnd") => self.stage = Stage::SessionEnded,
             (stage, name) => panic!("{name} while {stage:?}"),
         }
+    }
+
+    fn begin(&mut self, body: &Value) {
+        let field = |name: &str| body[name].as_str().unwrap_or_else(|| panic!("no {name}")).to_owned();
+        let listening = self.has_begun();
+        assert!(self.block.is_none(), "a block inside a block");
+        assert!(self.names.insert(field("contentName")), "a content name is used twice");
+        let kind = match (field("type").as_str(), field("role").as_str()) {
+            ("AUDIO", role) => {
+                assert!(!listening, "a second audio block");
+                assert_eq!(role, "USER");
+                self.stage = Stage::Listening(field("contentName"));
+                return;
+            }
+            ("TEXT", role) => {
+                assert_eq!(body["interactive"], listening, "live text is interactive, the opening is not");
+                match role {
+                    "USER" if listening => Kind::Live,
+                    "SYSTEM" if !self.history_began => Kind::System,
+                    "USER" | "ASSISTANT" if !listening => {
+                        assert!(role == "USER" || self.history_began, "history begins with USER");
+                        self.history_began = true;
+                        Kind::History(role.to_owned())
+                    }
+                    other => panic!("text of {other}, listening: {listening}"),
+                }
+            }
+            ("TOOL", "TOOL") => {
+                let id = body["toolResultInputConfiguration"]["toolUseId"].as_str().unwrap().to_owned();
+                assert!(self.answered.insert(id.clone()), "a second result for {id}");
+                Kind::Result(id)
+            }
+            other => panic!("a block of {other:?}"),
+        };
+        self.block = Some(Block { name: field("contentName"), kind, said: String::new() });
+    }
+
+    fn end(&mut self, name: &str) {
+        let Block { name: block, kind, said } = self.block.take().unwrap();
+        assert_eq!(name, block);
+        assert!(!said.is_empty(), "an empty block cannot be ended");
+        self.heard.extend(match kind {
+            Kind::System => None,
+            Kind::History(role) => Some(Heard::History(role, said)),
+            Kind::Live => Some(Heard::Text(said)),
+            Kind::Result(id) => Some(Heard::Result(id, said)),
+        });
     }
 }
