@@ -15,6 +15,8 @@ const HOUR: Duration = Duration::from_hours(1);
 const SUSPICIOUS: Duration = Duration::from_secs(10);
 /// A stream that lived for so long was well, whatever ended it.
 const HEALTHY: Duration = Duration::from_secs(30);
+/// And one that lived for so long did not die of being opened: the next may follow at once.
+const ALIVE: Duration = Duration::from_secs(2);
 /// Deaths soon after a history, at which it is left out once. A broken connection says little about history.
 const MOST_STRIKES: u32 = 4;
 
@@ -41,8 +43,10 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Recovery {
     terms: Continuation,
-    /// Attempts since the conversation last got on.
+    /// Attempts since the conversation last got on: each waits longer.
     attempts: u32,
+    /// Attempts in a row that gave no open stream.
+    failed: u32,
     /// What was tried since then, and is not tried twice.
     tried: Tried,
     /// When the present stream opened.
@@ -65,6 +69,7 @@ impl Recovery {
         Self {
             terms,
             attempts: 0,
+            failed: 0,
             tried: Tried::default(),
             opened: None,
             restarts: VecDeque::new(),
@@ -99,9 +104,15 @@ impl Recovery {
 
     /// The stream broke. `has_history`: it was given one. `chance`: 0 to 1, so that many do not come back at once.
     pub fn lost(&mut self, error: &Error, has_history: bool, now: Duration, chance: f64) -> Verdict {
-        // Where nobody speaks a stream ends in the service's good time, and nothing is wrong.
-        if self.opened.take().is_some_and(|opened| opened + HEALTHY <= now) {
-            self.calm();
+        let lived = self.opened.take().map(|opened| now.saturating_sub(opened));
+        match lived {
+            // Where nobody speaks a stream ends in the service's good time, and nothing is wrong.
+            Some(lived) if lived >= HEALTHY => self.calm(),
+            Some(lived) if lived >= ALIVE => self.attempts = 0,
+            _ => {}
+        }
+        if lived.is_some() {
+            self.failed = 0;
         }
         let cure = error.recovery();
         let is_last = match cure {
@@ -118,12 +129,14 @@ impl Recovery {
         while self.restarts.front().is_some_and(|at| *at + HOUR <= now) {
             self.restarts.pop_front();
         }
-        if self.attempts >= self.terms.attempts || self.restarts.len() >= self.terms.restarts_per_hour as usize {
+        if self.failed >= self.terms.attempts || self.restarts.len() >= self.terms.restarts_per_hour as usize {
             return Verdict::GiveUp;
         }
         let after = self.wait(cure, chance);
         self.attempts += 1;
-        if !error.is_planned_end() {
+        self.failed += 1;
+        // Once for each stream that was lost, not for each attempt to replace it.
+        if lived.is_some() && !error.is_planned_end() {
             self.restarts.push_back(now);
         }
         Verdict::Restart { after, telling: self.telling(cure) }

@@ -59,7 +59,9 @@ async def disconnect_all(emulator, talks, round_number):
         # One may meet a connection that is going too, and go on twice.
         for talk, renewals in zip(talks, before, strict=True):
             await talk.until(lambda talk=talk, renewals=renewals: len(talk.renewed) > renewals)
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        await asyncio.gather(*(talk.exchange("Hello again.") for talk in talks))
+        return took
 
 
 @pytest.mark.timeout(240)
