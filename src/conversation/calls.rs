@@ -16,8 +16,8 @@ use crate::protocol::Message;
 
 /// Calls that may be waiting for a result at a time; one more, and the oldest is given up.
 const MAX_REMEMBERED: usize = 256;
-/// A peer is found to be silent sooner; the model has had the time to use a result.
-const LATELY: Duration = Duration::from_secs(5);
+/// A stream that takes nothing more is found out sooner; what was given before that the model has used.
+const LATELY: Duration = Duration::from_secs(15);
 /// Of a result that is told as history.
 const MAX_TOLD_BYTES: usize = 2_000;
 

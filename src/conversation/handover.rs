@@ -97,13 +97,16 @@ impl Conversation {
             retold.says(message.role, &message.text);
         }
         for turn in self.history.lock().turns() {
-            if asked.as_ref().is_none_or(|asked| !asked.contains(&turn.number)) {
+            let is_asked = asked.as_ref().is_some_and(|asked| asked.contains(&turn.number));
+            if !is_asked {
                 retold.says(Role::User, &turn.question());
             }
             for note in self.calls.notes(turn.number) {
                 retold.says(Role::User, &note);
             }
-            retold.says(Role::Assistant, &turn.heard_text());
+            if !is_asked {
+                retold.says(Role::Assistant, &turn.heard_text());
+            }
         }
         let messages = retold.messages(most_bytes);
         self.calls.told_in(&messages);
@@ -119,6 +122,7 @@ impl Conversation {
             self.voice_asks = Some(*asked.end());
             return None;
         }
+        self.asked = Some(*asked.start());
         let question = {
             let history = self.history.lock();
             let questions = asked.filter_map(|number| history.turn(number)).map(super::TurnRecord::question);
@@ -168,6 +172,13 @@ impl Conversation {
         Some(first..=last)
     }
 
+    /// The turns that a call of the present stream may be for: what it was asked again counts until it has answered.
+    pub(super) fn answering(&self, running: u32) -> RangeInclusive<u32> {
+        let first = self.unanswered().map_or(running, |turns| *turns.start());
+        let asked = self.asked.filter(|_| !self.replied_here);
+        asked.map_or(first, |asked| asked.min(first))..=running
+    }
+
     /// Keeps the running turn for the next stream to answer, or ends it.
     fn ask_again(&mut self, emit: &mut Emit<'_>) {
         let Some(turn) = &mut self.turns.current else { return };
@@ -190,6 +201,7 @@ impl Conversation {
         self.tells_listened = false;
         self.replied_here = false;
         self.planned = None;
+        self.asked = None;
         self.said = super::owed::Said::default();
     }
 

@@ -146,9 +146,9 @@ impl TurnRecord {
         self.prompt.clone().unwrap_or_else(|| join(self.user.iter().filter_map(|line| line.said.as_deref())))
     }
 
-    /// Whether it asks something and nothing of an answer came.
+    /// Whether it asks something and nothing of an answer was heard.
     pub(super) fn waits(&self) -> bool {
-        let silent = self.assistant.is_empty() && self.unannounced.is_zero();
+        let silent = self.received().is_zero() && self.assistant.iter().all(|line| line.said.is_none());
         silent && !self.interrupted && !self.question().is_empty()
     }
 

@@ -72,6 +72,8 @@ pub struct Conversation {
     tells_listened: bool,
     /// The present stream has said something; so it notices when the user speaks over it.
     replied_here: bool,
+    /// The first turn that the present stream was asked again.
+    asked: Option<u32>,
     /// The turn whose planned sentence is about to be heard.
     planned: Option<u32>,
     /// A turn whose question was not asked again, since the user's voice was expected to do so.
@@ -115,6 +117,7 @@ impl Conversation {
             replied_here: false,
             voice_asks: None,
             planned: None,
+            asked: None,
             answers: Vec::new(),
             old_turn: None,
             speech_ended: None,
@@ -339,7 +342,7 @@ impl Conversation {
     /// A call belongs to the running turn; where none runs the assistant begins one with it.
     fn on_tool_use(&mut self, id: String, name: String, arguments: String, emit: &mut Emit<'_>) {
         let number = self.turn().unwrap_or_else(|| self.begin_turn(Begun::Assistant, emit));
-        let answering = self.unanswered().unwrap_or(number..=number);
+        let answering = self.answering(number);
         match self.calls.begin(&id, &name, &arguments, &answering, emit.at) {
             calls::Begun::Told => return,
             calls::Begun::New => emit.push(Some(number), EventKind::ToolCall { id, name, arguments }),

@@ -321,7 +321,7 @@ impl Model {
     pub(super) fn due(&mut self, now: Duration) -> Option<Value> {
         let (at, number) = *self.script.first_key_value().filter(|((at, _), _)| *at <= now)?.0;
         let line = self.script.remove(&(at, number))?;
-        self.reply_began |= line.reply;
+        self.reply_began |= line.reply && !line.event["event"]["audioOutput"].is_null();
         // It comes late, and now and then not at all.
         if let Some(said) = line.said
             && self.dice.percent(85)
