@@ -99,6 +99,7 @@ impl Recovery {
 
     fn calm(&mut self) {
         self.attempts = 0;
+        self.failed = 0;
         self.tried = Tried::default();
     }
 

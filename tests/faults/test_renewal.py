@@ -37,6 +37,7 @@ class Person:
     number: int
     said: list[int] = field(default_factory=list)
     sent_samples: int = 0
+    began: float = 0.0
     transcripts: list[range] = field(default_factory=list)
     reply_seconds: dict[int, float] = field(default_factory=dict)
     interrupted: list[int] = field(default_factory=list)
@@ -63,6 +64,7 @@ class Person:
         connecting = client.connect(continuation=continuation, turn_taking="high")
         async with connecting as session, asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(session))
+            self.began = asyncio.get_running_loop().time()
             utterances = 0
             while len(self.renewed) < HAND_OVERS:
                 utterances += 1
@@ -90,7 +92,9 @@ class Person:
             frame = pcm[at : at + FRAME]
             await session.send_audio(frame)
             self.sent_samples += len(frame) // 2
-            await asyncio.sleep(len(frame) / (2 * counted.RATE))
+            # By the clock, as a microphone: one that falls behind is filled up with silence by the session.
+            due = self.began + self.sent_samples / counted.RATE
+            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
     def check(self, emulator):
         """Compare what was said with what arrived, on whichever stream."""

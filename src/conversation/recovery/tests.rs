@@ -93,9 +93,11 @@ fn restarts_in_an_hour_are_bounded_but_for_ends_that_were_due() {
         let mut recovery = recovery();
         let end = Error::new(ErrorKind::StreamLost, code, "Test.");
         for second in 0..30 {
+            recovery.opened(Duration::from_secs(second));
             assert_ne!(recovery.lost(&end, false, Duration::from_secs(second), 0.0), Verdict::GiveUp);
             recovery.got_on(Duration::from_secs(second));
         }
+        recovery.opened(hour - ms(2));
         let last = recovery.lost(&end, false, hour - ms(1), 0.0);
         assert_eq!(last == Verdict::GiveUp, bounded, "{code}");
         assert_ne!(recovery.lost(&end, false, hour, 0.0), Verdict::GiveUp, "an hour after the first");
@@ -112,9 +114,23 @@ fn a_stream_that_lived_was_no_failed_attempt() {
         recovery.opened(opened);
         assert_eq!(recovery.lost(&idle, false, opened + ms(30_000), 1.0), restart(0, ALL));
     }
-    recovery.opened(Duration::from_hours(1));
-    let early = Duration::from_hours(1) + ms(29_999);
-    assert_eq!(recovery.lost(&idle, false, early, 1.0), restart(250, ALL), "short lives are attempts");
+    let hour = Duration::from_hours(1);
+    for (life, verdict) in [(2_000, restart(0, ALL)), (1_999, restart(250, ALL)), (1_999, restart(500, ALL))] {
+        recovery.opened(hour);
+        assert_eq!(recovery.lost(&idle, false, hour + ms(life), 1.0), verdict, "short lives wait longer");
+    }
+}
+
+/// Not even where it falls ten times in a minute.
+#[test]
+fn a_connection_that_opens_is_not_given_up() {
+    let mut recovery = recovery();
+    for second in 0..29 {
+        recovery.opened(Duration::from_secs(second));
+        assert_ne!(recovery.lost(&reset(), false, Duration::from_secs(second), 0.0), Verdict::GiveUp);
+        // Each is replaced at the second attempt; those do not count as losses.
+        assert_ne!(recovery.lost(&reset(), false, Duration::from_secs(second), 0.0), Verdict::GiveUp);
+    }
 }
 
 #[test]
