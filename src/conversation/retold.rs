@@ -39,11 +39,15 @@ impl Retold {
                     break;
                 }
                 keep_end(&mut message.text, left);
+                // Not even its last character fits.
+                if message.text.is_empty() {
+                    break;
+                }
             }
             left -= message.text.len();
             kept.push(message);
         }
-        while kept.last().is_some_and(|oldest| oldest.role != Role::User || oldest.text.is_empty()) {
+        while kept.last().is_some_and(|oldest| oldest.role != Role::User) {
             kept.pop();
         }
         kept.reverse();

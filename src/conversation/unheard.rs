@@ -14,6 +14,8 @@ use crate::audio::{SAMPLE_BYTES, samples};
 const MOST: Duration = Duration::from_mins(2);
 /// Kept before a voice is heard: quiet beginnings of words are below any threshold.
 const BEFORE: Duration = Duration::from_millis(300);
+/// Kept where no voice is heard: a stream may hear silence twice for so long (60 ms are allowed to a hand-over).
+const ROOM: Duration = Duration::from_millis(50);
 /// The service understands within two seconds of a pause. What it has not understood so long after a voice was heard
 /// was none.
 const NOT_SPEECH: Duration = Duration::from_secs(15);
@@ -173,6 +175,9 @@ impl Unheard {
     /// [`Self::said_again`] as it goes up.
     pub fn take(&mut self) -> (VecDeque<Spoken>, Duration) {
         let voice = self.chunks.iter().any(Chunk::is_voice);
+        if !voice {
+            self.understood_to(self.end.saturating_sub(self.bytes(ROOM)));
+        }
         let bytes: usize = self.chunks.iter().map(|chunk| chunk.said.pcm.len()).sum();
         let length = if voice { self.length(bytes as u64) } else { Duration::ZERO };
         self.end = 0;
