@@ -36,7 +36,11 @@ fn age_idleness_and_keys_are_due_at_their_times() {
         (open(), silent as fn(u64) -> Moment, 150, Reason::Idle),
         (keys, quiet, 220, Reason::Credentials),
     ] {
-        assert_eq!(renewal.step(s(at) - Duration::from_millis(1), moment(at - 1)), Step::Nothing, "{reason:?}");
+        assert_eq!(
+            renewal.step(s(at).saturating_sub(Duration::from_millis(1)), moment(at - 1)),
+            Step::Nothing,
+            "{reason:?}"
+        );
         assert_eq!(renewal.step(s(at), moment(at)), Step::Open(reason));
         assert_eq!(renewal.deadline(s(at - 1), moment(at - 1)), Some(s(at)), "{reason:?}");
     }

@@ -97,8 +97,8 @@ fn restarts_in_an_hour_are_bounded_but_for_ends_that_were_due() {
             assert_ne!(recovery.lost(&end, false, Duration::from_secs(second), 0.0), Verdict::GiveUp);
             recovery.got_on(Duration::from_secs(second));
         }
-        recovery.opened(hour - ms(2));
-        let last = recovery.lost(&end, false, hour - ms(1), 0.0);
+        recovery.opened(hour.saturating_sub(ms(2)));
+        let last = recovery.lost(&end, false, hour.saturating_sub(ms(1)), 0.0);
         assert_eq!(last == Verdict::GiveUp, bounded, "{code}");
         assert_ne!(recovery.lost(&end, false, hour, 0.0), Verdict::GiveUp, "an hour after the first");
     }

@@ -35,7 +35,7 @@ impl Given {
         self.says(ms, 3_000)
     }
 
-    fn is_quiet(self, ms: u64) -> Self {
+    fn rests(self, ms: u64) -> Self {
         self.says(ms, 0)
     }
 
@@ -63,36 +63,36 @@ impl Given {
 
 #[test]
 fn what_was_not_understood_is_said_again_with_the_moment_before_it() {
-    assert_eq!(Given::new().is_quiet(2_000).speaks(400).again(), (400, 700));
-    assert_eq!(Given::new().speaks(400).is_quiet(600).again(), (400, 1_000));
-    assert_eq!(Given::new().is_quiet(2_000).again(), (0, 50), "a word may begin quietly");
+    assert_eq!(Given::new().rests(2_000).speaks(400).again(), (400, 700));
+    assert_eq!(Given::new().speaks(400).rests(600).again(), (400, 1_000));
+    assert_eq!(Given::new().rests(2_000).again(), (0, 50), "a word may begin quietly");
     assert_eq!(Given::new().again(), (0, 0));
 }
 
 #[test]
 fn its_length_is_declared_where_there_is_a_voice_in_it() {
-    assert_eq!(Given::new().is_quiet(1_000).unheard.take().1, Duration::ZERO);
-    assert_eq!(Given::new().is_quiet(1_000).speaks(500).unheard.take().1, Duration::from_millis(800));
+    assert_eq!(Given::new().rests(1_000).unheard.take().1, Duration::ZERO);
+    assert_eq!(Given::new().rests(1_000).speaks(500).unheard.take().1, Duration::from_millis(800));
 }
 
 #[test]
 fn offsets_settle_to_the_sample() {
-    let spoken = || Given::new().speaks(1_000).is_quiet(500).speaks(400);
+    let spoken = || Given::new().speaks(1_000).rests(500).speaks(400);
     assert_eq!(spoken().understood_to(1_500).again().0, 400);
     assert_eq!(spoken().understood_to(1_590).again().0, 310);
     assert_eq!(spoken().understood_to(900).again().0, 500);
     assert_eq!(spoken().understood_to(5_000).again().0, 0);
     // The rest of a piece whose voice was understood is no voice.
-    assert_eq!(Given::new().speaks(990).is_quiet(600).understood_to(1_000).unheard.voice(), Duration::ZERO);
+    assert_eq!(Given::new().speaks(990).rests(600).understood_to(1_000).unheard.voice(), Duration::ZERO);
 }
 
 #[test]
 fn by_ear_an_utterance_ends_at_the_last_pause_that_is_over() {
     for (case, given, again) in [
-        ("one utterance", Given::new().speaks(800).is_quiet(500), 0),
-        ("the next has begun", Given::new().speaks(800).is_quiet(500).speaks(300), 300),
-        ("with a breath in it", Given::new().speaks(400).is_quiet(200).speaks(400).is_quiet(500), 0),
-        ("the next has paused for less", Given::new().speaks(800).is_quiet(500).speaks(300).is_quiet(320), 300),
+        ("one utterance", Given::new().speaks(800).rests(500), 0),
+        ("the next has begun", Given::new().speaks(800).rests(500).speaks(300), 300),
+        ("with a breath in it", Given::new().speaks(400).rests(200).speaks(400).rests(500), 0),
+        ("the next has paused for less", Given::new().speaks(800).rests(500).speaks(300).rests(320), 300),
         ("nothing has paused", Given::new().speaks(1_000), 1_000),
         ("nothing has paused for long", Given::new().speaks(9_000), 5_000),
     ] {
@@ -115,11 +115,11 @@ fn by_ear_what_came_in_one_go_is_settled_one_by_one() {
 
 #[test]
 fn a_voice_lasts_until_it_is_understood_or_was_none() {
-    let mut given = Given::new().is_quiet(1_000).speaks(400);
+    let mut given = Given::new().rests(1_000).speaks(400);
     assert_eq!(given.unheard.voice(), Duration::from_millis(400));
-    given = given.is_quiet(14_000);
+    given = given.rests(14_000);
     assert_eq!(given.unheard.voice(), Duration::from_millis(14_400));
-    given = given.is_quiet(1_100);
+    given = given.rests(1_100);
     assert_eq!(given.unheard.voice(), Duration::ZERO, "nobody understood it: a noise");
     assert_eq!(given.again().0, 0);
     // In one go it may take the service as long as ever: time counts, not audio.
@@ -146,19 +146,19 @@ fn silence_of_ours_is_a_pause_and_not_said_again() {
 fn nobody_s_voice_is_kept_for_ever() {
     let mut given = Given::new();
     for _ in 0..80 {
-        given = given.speaks(1_500).is_quiet(400);
+        given = given.speaks(1_500).rests(400);
     }
     assert_eq!(given.again().1, 120_000);
     // A hum is a room after a while.
     let mut given = Given::new().says(40_000, 2_000);
     assert_eq!(given.unheard.voice(), Duration::ZERO);
-    given = given.is_quiet(100).speaks(100);
+    given = given.rests(100).speaks(100);
     assert_eq!(given.unheard.voice(), Duration::from_millis(100));
 }
 
 #[test]
 fn what_is_given_again_is_noted_as_it_was() {
-    let mut given = Given::new().is_quiet(1_000).speaks(400).is_quiet(100);
+    let mut given = Given::new().rests(1_000).speaks(400).rests(100);
     for now in 2..5 {
         let (pieces, length) = given.unheard.take();
         assert_eq!((given.unheard.voice(), length), (Duration::ZERO, Duration::from_millis(800)));
@@ -218,7 +218,7 @@ proptest! {
                     }
                 }
                 Act::Quiet(ms) => {
-                    given = given.is_quiet(ms);
+                    given = given.rests(ms);
                     if let Some(last) = open.last_mut() && last.1 == u64::MAX {
                         last.1 = given.ms;
                     }
@@ -248,8 +248,8 @@ proptest! {
     fn by_ear_the_next_utterance_survives(
         first in 10_u64..100, pause in 25_u64..60, next in 1_u64..60, breath in 0_u64..12, rest in 0_u64..30
     ) {
-        let given = Given::new().speaks(first * 20).is_quiet(pause * 20).speaks(next * 20);
-        let given = if rest > 0 { given.is_quiet(breath * 20).speaks(rest * 20) } else { given };
+        let given = Given::new().speaks(first * 20).rests(pause * 20).speaks(next * 20);
+        let given = if rest > 0 { given.rests(breath * 20).speaks(rest * 20) } else { given };
         prop_assert_eq!(given.understood().again().0, (next + rest) * 20);
     }
 }
