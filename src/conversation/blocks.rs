@@ -59,7 +59,8 @@ impl Blocks {
             return;
         }
         if let Some((_, known)) = self.0.iter_mut().rev().find(|(id, _)| *id == content_id) {
-            *known = block;
+            // Announced once more it may be said once more.
+            *known = Block { text_hash: block.text_hash.or(known.text_hash), ..block };
             return;
         }
         if self.0.len() == MAX_BLOCKS {

@@ -227,8 +227,8 @@ impl Renewal {
         match self.next {
             Next::Stale => Step::Discard,
             Next::Opening { since } if since + OPENING_LASTS <= now => Step::Discard,
-            Next::Ready { since } if since + READY_LASTS <= now => Step::Discard,
             Next::Ready { .. } if may => Step::HandOver,
+            Next::Ready { since } if since + READY_LASTS <= now => Step::Discard,
             Next::Failed { only_one, .. } if forced || (may && only_one) => Step::Reopen(reason),
             Next::Failed { until, .. } if until <= now => Step::Open(reason),
             Next::None => Step::Open(reason),

@@ -89,6 +89,13 @@ impl Conversation {
         }
     }
 
+    /// Nobody is asked to go on with a turn that was interrupted between two streams.
+    pub fn let_go(&mut self, at: Duration, out: &mut Vec<Event>) {
+        if self.turns.current.as_ref().is_some_and(|turn| turn.interrupted) && !self.old_stream_replies() {
+            self.end_turn(&mut Emit { at, raw_type: OURS, out });
+        }
+    }
+
     /// The conversation so far, for the next stream; the question that it will be asked is left out.
     pub fn retold(&mut self, earlier: &[Message], most_bytes: usize) -> Vec<Message> {
         let asked = if self.unheard.voice().is_zero() { self.unanswered() } else { None };
@@ -164,7 +171,7 @@ impl Conversation {
     /// The running turn, if its answer has not begun, and those before it that were left without one: who is in a hurry
     /// asks twice and is answered once.
     pub(super) fn unanswered(&self) -> Option<RangeInclusive<u32>> {
-        let last = self.turns.current.as_ref().filter(|turn| !turn.replied())?.number;
+        let last = self.turns.current.as_ref().filter(|turn| !turn.replied() && !turn.interrupted)?.number;
         let history = self.history.lock();
         history.turn(last).filter(|turn| !turn.question().is_empty())?;
         let waits = |number: &u32| history.turn(*number).is_some_and(super::TurnRecord::waits);

@@ -2,6 +2,7 @@
 
 mod any;
 mod barge_in;
+mod handover;
 mod history;
 mod limits;
 mod owed;
@@ -30,6 +31,8 @@ struct Tape {
     conversation: Conversation,
     now: Duration,
     said: Vec<String>,
+    /// Of the user's audio on the present stream.
+    position: u64,
 }
 
 impl Tape {
@@ -39,7 +42,7 @@ impl Tape {
 
     fn on(terms: Terms) -> Self {
         let conversation = Conversation::new(terms, SharedHistory::default());
-        Self { conversation, now: Duration::ZERO, said: Vec::new() }
+        Self { conversation, now: Duration::ZERO, said: Vec::new(), position: 0 }
     }
 
     fn hears(mut self, events: impl IntoIterator<Item = OutputEvent>) -> Self {

@@ -89,6 +89,7 @@ impl Unheard {
 
     /// As [`Self::said`], of what was taken for an earlier stream.
     pub fn said_again(&mut self, said: Spoken, end: u64, now: Duration) {
+        self.forget_silence(now);
         if said.quiet_bytes.is_some() {
             self.voice_given = now;
         }
@@ -96,7 +97,7 @@ impl Unheard {
         let hasty = (now.saturating_sub(self.given)) * 2 < self.length(said.pcm.len() as u64);
         self.given = now;
         self.chunks.push_back(Chunk { said, end, hasty });
-        self.forget_silence(now);
+        self.forget_quiet();
         let most = self.bytes(MOST);
         while self.end.saturating_sub(self.chunks.front().map_or(self.end, Chunk::start)) > most {
             self.chunks.pop_front();

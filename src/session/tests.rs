@@ -7,6 +7,7 @@ mod limits;
 mod opening;
 mod owed;
 mod pacing;
+mod passage;
 mod peer;
 mod rates;
 mod receiving;

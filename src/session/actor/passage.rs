@@ -184,6 +184,8 @@ impl Actor {
             self.history_bytes /= 2;
         }
         let most_bytes = if telling == Telling::Nothing { 0 } else { self.history_bytes };
+        self.conversation.let_go(self.shared.at(), &mut self.batch);
+        self.publish();
         let history = self.conversation.retold(&self.setup.history, most_bytes);
         if !history.is_empty()
             && let Some(recovery) = &mut self.recovery
