@@ -343,7 +343,7 @@ async fn an_opening_that_breaks_is_tried_three_times() {
 
 #[tokio::test(start_paused = true)]
 async fn a_close_or_a_limit_between_streams_ends_it_at_once() {
-    let limits = Limits { length: Some(Duration::from_secs(60)), ..Limits::default() };
+    let limits = Limits { length: Some(Duration::from_mins(1)), ..Limits::default() };
     for limited in [false, true] {
         let settings = SessionConfig { limits: if limited { limits } else { Limits::default() }, ..config() };
         let mut talk = Talk::with(SessionConfig { continuation: Some(Continuation::default()), ..settings }).await;
@@ -375,7 +375,7 @@ async fn an_interruption_between_streams_lets_the_question_go() {
 
 fn soon() -> Continuation {
     Continuation {
-        renew_after: Duration::from_secs(60),
+        renew_after: Duration::from_mins(1),
         force_after: Duration::from_secs(90),
         ..Continuation::default()
     }
@@ -387,7 +387,7 @@ async fn a_planned_passage_tells_the_history_and_says_goodbye() {
     talk.understood("How warm?").await;
     talk.replies().await;
     let mut old_judge = opened();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     talk.says(41, 300);
     let mut next = talk.service.accept().await.unwrap();
     let mut judge = Judge::default();
@@ -450,7 +450,7 @@ async fn a_running_turn_is_waited_for_and_by_force_finishes_on_the_old_stream() 
 #[tokio::test(start_paused = true)]
 async fn where_a_second_stream_is_refused_the_first_goes_before() {
     let mut talk = Talk::with(continuing(soon())).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let mut refused = talk.service.accept().await.unwrap();
     refused.refuse(Error::new(ErrorKind::Throttled, "ServiceQuotaExceededException", "One at a time."));
     drop(refused);
@@ -471,7 +471,7 @@ async fn keys_that_end_are_a_reason_to_go_on_before() {
     let (transport, mut service) = service();
     let host = Host::spawn(&transport, continuing(Continuation::default()));
     let mut peer = service.accept().await.unwrap();
-    peer.credentials_expire_at = Some(SystemTime::now() + Duration::from_secs(300));
+    peer.credentials_expire_at = Some(SystemTime::now() + Duration::from_mins(5));
     opens(&mut peer).await;
     host.session.opened().await.unwrap();
     let began = Instant::now();
