@@ -295,6 +295,10 @@ export class Conversation extends EventTarget {
   }
 
   #playbackReports(report) {
+    if (!this.playback) {
+      // On its way when the conversation ended: nobody speaks any more.
+      return;
+    }
     this.counts.underruns = report.underruns;
     switch (report.type) {
       case "playing":
