@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A temporary folder is everybody's: many files name it rightly.
+_BESIDE = ROOT if ROOT.parent in {Path("/"), Path(tempfile.gettempdir())} else ROOT.parent
 
 # An arrow of the design: room -> rooms it may import. `error` is vocabulary and open to the whole client side.
 ARROWS: dict[str, set[str]] = {
@@ -33,7 +37,12 @@ PYO3 = re.compile(r"\bpyo3(_async_runtimes)?::")
 CRATE_PATH = re.compile(r"\bcrate::(?:\{([^}]*)\}|(\w+))", re.DOTALL)
 # An address that a lock file must not hold, whatever the mirror: the lock names packages, not places.
 ADDRESS = re.compile(r"https?://")
-MACHINE_PATH = re.compile(r"(/root/|/home/\w+/|/work/)")
+# Homes, and where this tree stands with what lies beside it: whatever machine this is, its paths mean nothing elsewhere.
+MACHINE_PATH = re.compile(
+    "|".join(
+        [r"/home/\w+/", *(re.escape(f"{place}/") for place in {Path("~root").expanduser(), Path.home(), ROOT, _BESIDE})]
+    )
+)
 
 
 def room_of(path: Path) -> str:

@@ -162,8 +162,7 @@ impl Conversation {
         if self.is_quiet(at) { self.calls.tell_in_words() } else { None }
     }
 
-    /// The user's audio that the next stream must be given first, of the whole length given. Each piece is noted anew
-    /// as it goes up.
+    /// The user's audio that the next stream must be given first, and its length as [`super::Unheard::take`] tells it.
     pub fn take_unheard(&mut self) -> (VecDeque<Spoken>, Duration) {
         self.unheard.take()
     }

@@ -210,7 +210,7 @@ impl Unheard {
             * SAMPLE_BYTES as u64
     }
 
-    pub(super) fn length(&self, bytes: u64) -> Duration {
+    fn length(&self, bytes: u64) -> Duration {
         Duration::from_micros(bytes / SAMPLE_BYTES as u64 * 1_000_000 / u64::from(self.rate_hz.max(1)))
     }
 }

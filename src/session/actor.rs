@@ -79,7 +79,7 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         prompt_since: None,
         batch: Vec::new(),
     };
-    let begun = actor.prepare().and_then(|stream| actor.take_over(stream, Telling::All));
+    let begun = actor.setup.prepare().and_then(|stream| actor.take_over(stream, Telling::All));
     if let Err(error) = begun {
         return End::from(error);
     }

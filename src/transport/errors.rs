@@ -102,7 +102,7 @@ pub(super) fn from_handshake(error: &hyper::Error, place: &str) -> Error {
 
 /// One connection after the other closed before it took the request.
 pub(super) fn from_closing(place: &str) -> Error {
-    Error::new(ErrorKind::Connect, "closed_early", format!("{place} closes its connections as soon as they are open."))
+    Error::new(ErrorKind::Connect, CLOSED_EARLY, format!("{place} closes its connections as soon as they are open."))
         .with_cure("Try again later.")
 }
 

@@ -157,7 +157,7 @@ impl Actor {
         self.publish();
     }
 
-    /// An event we do not know survives as one; a chunk that is no event at all ends the session, since the SDK gives
+    /// An event we do not know survives as one; a chunk that is no event at all ends its stream, since the SDK gives
     /// its stream up over one layer further out and nobody could say what was lost.
     pub(super) fn on_received(&mut self, json: &Bytes) -> Result<()> {
         let event = decode(json).map_err(|error| {
@@ -177,6 +177,10 @@ impl Actor {
     }
 
     pub(super) fn publish(&mut self) {
+        // With each frame of audio there is a look for results, which have mostly not come.
+        if self.batch.is_empty() {
+            return;
+        }
         for event in &self.batch {
             if let EventKind::ToolCall { id, name, arguments } = &event.kind {
                 self.shared.counters.tool_called();

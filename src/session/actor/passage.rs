@@ -41,10 +41,6 @@ pub(super) struct Passage {
 }
 
 impl Actor {
-    pub(super) fn prepare(&self) -> Result<Stream> {
-        self.setup.prepare()
-    }
-
     /// What the clock and the conversation ask of the streams.
     pub(super) fn renew(&mut self, now: Duration) -> Result<()> {
         if self.closing != Closing::Not {
@@ -53,7 +49,7 @@ impl Actor {
         if self.restart.as_ref().is_some_and(|restart| restart.at <= now)
             && let Some(restart) = self.restart.take()
         {
-            let stream = self.prepare()?;
+            let stream = self.setup.prepare()?;
             self.bound(Bound::Open, self.timeouts.open);
             return self.take_over(stream, restart.telling);
         }
@@ -72,7 +68,7 @@ impl Actor {
         }
         match step {
             Step::Nothing | Step::Discard => {}
-            Step::Open(reason) => match self.prepare() {
+            Step::Open(reason) => match self.setup.prepare() {
                 Ok(next) => {
                     self.begin_passage(reason);
                     self.streams.next = Some(next);
