@@ -37,12 +37,9 @@ PYO3 = re.compile(r"\bpyo3(_async_runtimes)?::")
 CRATE_PATH = re.compile(r"\bcrate::(?:\{([^}]*)\}|(\w+))", re.DOTALL)
 # An address that a lock file must not hold, whatever the mirror: the lock names packages, not places.
 ADDRESS = re.compile(r"https?://")
-# Homes, and where this tree stands with what lies beside it: whatever machine this is, its paths mean nothing elsewhere.
-MACHINE_PATH = re.compile(
-    "|".join(
-        [r"/home/\w+/", *(re.escape(f"{place}/") for place in {Path("~root").expanduser(), Path.home(), ROOT, _BESIDE})]
-    )
-)
+# Homes, and where this tree stands with what lies beside it: whatever machine this is, elsewhere they mean nothing.
+_PLACES = sorted({Path("~root").expanduser(), Path.home(), ROOT, _BESIDE})
+MACHINE_PATH = re.compile("|".join([r"/home/\w+/", *(re.escape(f"{place}/") for place in _PLACES)]))
 
 
 def room_of(path: Path) -> str:
