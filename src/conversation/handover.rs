@@ -111,7 +111,8 @@ impl Conversation {
             for note in self.calls.notes(turn.number) {
                 retold.says(Role::User, &note);
             }
-            if !is_asked {
+            // A sentence that was announced and never heard is no answer.
+            if !is_asked && !turn.waits() {
                 retold.says(Role::Assistant, &turn.heard_text());
             }
         }
