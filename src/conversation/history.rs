@@ -140,10 +140,10 @@ impl TurnRecord {
         join(self.user.iter().filter_map(Line::text))
     }
 
-    /// What the turn's answer answers: what the user said, or what the caller had the model asked. Words that are not
+    /// What the turn's answer answers: what the caller had the model asked, and what the user said. Words that are not
     /// final belong to an utterance that is still to be understood.
     pub fn question(&self) -> String {
-        self.prompt.clone().unwrap_or_else(|| join(self.user.iter().filter_map(|line| line.said.as_deref())))
+        join(self.prompt.as_deref().into_iter().chain(self.user.iter().filter_map(|line| line.said.as_deref())))
     }
 
     /// Whether it asks something and nothing of an answer was heard.

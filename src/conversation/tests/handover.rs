@@ -82,6 +82,7 @@ fn what_was_asked_and_not_answered_is_asked_again() {
         ("nothing was said", Tape::new(), None),
         ("spoken", Tape::new().hears(user("u", "One?")), Some("One?")),
         ("typed", Tape::new().types("One?"), Some("One?")),
+        ("prompted and spoken into", Tape::new().prompts("Greet.").hears(user("u", "One?")), Some("Greet. One?")),
         ("prompted", Tape::new().prompts("Greet."), Some("Greet.")),
         (
             "half answered",

@@ -142,7 +142,7 @@ impl Served {
         }
         if !begun && self.judge.has_begun() {
             self.note(|| "begins".into());
-            self.model.begins(history_bytes);
+            self.model.begins(history_bytes, now);
             let mut world = lock(&self.world);
             let waiting =
                 world.streams.iter().take(self.number).filter(|other| other.alive && !other.left && !other.begun);
