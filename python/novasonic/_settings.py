@@ -114,7 +114,6 @@ def continuation_row(continuation: Continuation | None) -> tuple[float, float, f
     )
 
 
-def timeouts_row(timeouts: Timeouts | None) -> tuple[float, float, float, float, float, float]:
+def timeouts_row(timeouts: Timeouts) -> tuple[float, float, float, float, float, float]:
     """Return `timeouts` as the core takes them; twin of ``TimeoutsRow`` in src/bindings/client.rs."""
-    bounds = timeouts or Timeouts()
-    return bounds.open, bounds.close, bounds.peer, bounds.stall, bounds.first_event, bounds.turn
+    return timeouts.open, timeouts.close, timeouts.peer, timeouts.stall, timeouts.first_event, timeouts.turn

@@ -191,7 +191,8 @@ class NovaSonic:
         require_share("temperature", temperature)
         buffers = buffers or Buffers()
         prices = prices or Prices.of(model) or LIST_PRICES[NOVA_2_SONIC]
-        setup = Setup(tuple(tools), tool_limits or ToolLimits(), context, prices)
+        timeouts = timeouts or Timeouts()
+        setup = Setup(tuple(tools), tool_limits or ToolLimits(), context, prices, timeouts.close)
         settings = {
             "model": model,
             "regions": regions_of(model),
@@ -240,6 +241,7 @@ class NovaSonic:
         """
         require_text("model", model)
         buffers = buffers or StreamBuffers()
+        timeouts = timeouts or Timeouts()
         settings = {
             "model": model,
             "regions": regions_of(model),
@@ -247,7 +249,7 @@ class NovaSonic:
             "output_bytes": buffers.output,
             "timeouts": timeouts_row(timeouts),
         }
-        return OpeningStream(self._core, self._provider, settings)
+        return OpeningStream(self._core, self._provider, settings, timeouts.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,7 @@ class Setup:
     tool_limits: ToolLimits
     context: Any
     prices: Prices
+    close_timeout: float
 
     def toolbox(self, session_id: str = "") -> Toolbox:
         """Make the tools of one session."""
@@ -297,6 +300,6 @@ class Connecting(Opening[Session]):
         return Session(
             bridge,
             input_rate=input_rate,
-            close_timeout=self._settings["timeouts"][1],
+            close_timeout=self._setup.close_timeout,
             prices=self._setup.prices,
         )

@@ -207,18 +207,21 @@ class RawStream:
 class OpeningStream(Opening[RawStream]):
     """A raw stream to be opened: await it, or enter it."""
 
-    __slots__ = ("_client", "_provider", "_settings")
+    __slots__ = ("_client", "_close_timeout", "_provider", "_settings")
 
-    def __init__(self, client: _core.Client, provider: CredentialsProvider | None, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, client: _core.Client, provider: CredentialsProvider | None, settings: dict[str, Any], close_timeout: float
+    ) -> None:
         super().__init__()
         self._client = client
         self._provider = provider
         self._settings = settings
+        self._close_timeout = close_timeout
 
     async def _open(self) -> RawStream:
         # No wait for headers: the service sends them only after the first event, which is the caller's to send.
         bridge = StreamBridge(self._client.open_stream(**self._settings), provider=self._provider)
-        return RawStream(bridge, close_timeout=self._settings["timeouts"][1])
+        return RawStream(bridge, close_timeout=self._close_timeout)
 
 
 def _json(event: RawEvent) -> bytes:

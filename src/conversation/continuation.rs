@@ -75,6 +75,9 @@ const MOST_SAID_TWICE: Duration = Duration::from_secs(3);
 const READY_LASTS: Duration = Duration::from_secs(30);
 /// And one that does not open is given up; the transport's own bound comes first.
 const OPENING_LASTS: Duration = Duration::from_secs(30);
+/// A stream with another configuration is on trial for so long: response headers say nothing of what the service makes
+/// of it, and a refusal must not reach a conversation that lives on it.
+const TRIAL: Duration = Duration::from_millis(300);
 /// After a second stream was refused or broke before it took over.
 const RETRY: Duration = Duration::from_secs(5);
 /// Credentials end on the dot; the hand-over itself must not run into that.
@@ -227,7 +230,7 @@ impl Renewal {
         match self.next {
             Next::Stale => Step::Discard,
             Next::Opening { since } if since + OPENING_LASTS <= now => Step::Discard,
-            Next::Ready { .. } if may => Step::HandOver,
+            Next::Ready { since } if may && since + self.trial() <= now => Step::HandOver,
             Next::Ready { since } if since + READY_LASTS <= now => Step::Discard,
             Next::Failed { only_one, .. } if forced || (may && only_one) => Step::Reopen(reason),
             Next::Failed { until, .. } if until <= now => Step::Open(reason),
@@ -238,13 +241,13 @@ impl Renewal {
 
     /// When the clock alone will ask for another step.
     pub fn deadline(&self, now: Duration, moment: Moment) -> Option<Duration> {
-        let by_next = match self.next {
-            Next::Opening { since } => Some(since + OPENING_LASTS),
-            Next::Ready { since } => Some(since + READY_LASTS),
-            Next::Failed { until, .. } => Some(until),
-            Next::None | Next::Stale => None,
+        let (by_next, by_trial) = match self.next {
+            Next::Opening { since } => (Some(since + OPENING_LASTS), None),
+            Next::Ready { since } => (Some(since + READY_LASTS), Some(since + self.trial())),
+            Next::Failed { until, .. } => (Some(until), None),
+            Next::None | Next::Stale => (None, None),
         };
-        [self.age_due(), self.expires_due(), self.forced_at(), self.idle_due(moment), by_next]
+        [self.age_due(), self.expires_due(), self.forced_at(), self.idle_due(moment), by_next, by_trial]
             .into_iter()
             .flatten()
             .filter(|at| *at > now)
@@ -267,6 +270,10 @@ impl Renewal {
         } else {
             None
         }
+    }
+
+    fn trial(&self) -> Duration {
+        if self.reconfigured { TRIAL } else { Duration::ZERO }
     }
 
     fn age_due(&self) -> Option<Duration> {

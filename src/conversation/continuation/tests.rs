@@ -153,6 +153,19 @@ fn another_configuration_makes_the_next_one_stale() {
     }
 }
 
+/// Headers say nothing of what the service makes of a voice or a tool.
+#[test]
+fn another_configuration_stands_a_trial_before_it_takes_over() {
+    let mut renewal = open();
+    renewal.reconfigure();
+    renewal.next_opening(s(1), Reason::Reconfigured);
+    renewal.next_ready(s(2));
+    let over = s(2) + Duration::from_millis(300);
+    assert_eq!(renewal.step(over.saturating_sub(Duration::from_millis(1)), quiet(2)), Step::Nothing);
+    assert_eq!(renewal.deadline(s(2), quiet(2)), Some(over));
+    assert_eq!(renewal.step(over, quiet(2)), Step::HandOver);
+}
+
 #[test]
 fn a_life_counts_from_the_stream_s_own_opening() {
     let mut renewal = open();

@@ -23,6 +23,8 @@ fn continuing(continuation: Continuation) -> SessionConfig {
 struct Talk {
     host: Host,
     peer: MemoryPeer,
+    /// Whose streams were replaced.
+    left: Vec<MemoryPeer>,
     service: MemoryService,
     _transport: std::sync::Arc<MemoryTransport>,
 }
@@ -35,7 +37,7 @@ impl Talk {
     async fn with(config: SessionConfig) -> Self {
         let (transport, mut service) = service();
         let (host, peer) = live_on(&transport, &mut service, config).await;
-        Self { host, peer, service, _transport: transport }
+        Self { host, peer, left: Vec::new(), service, _transport: transport }
     }
 
     /// The next stream, whose opening was read and judged and whose headers came. Gives what it was told and asked.
@@ -475,7 +477,7 @@ async fn keys_that_end_are_a_reason_to_go_on_before() {
     opens(&mut peer).await;
     host.session.opened().await.unwrap();
     let began = Instant::now();
-    let mut talk = Talk { host, peer, service, _transport: transport };
+    let mut talk = Talk { host, peer, left: Vec::new(), service, _transport: transport };
     talk.next().await;
     assert!((119..=120).contains(&began.elapsed().as_secs()), "three minutes before: {:?}", began.elapsed());
     talk.host.until(|host| host.kinds().contains(&"renewed")).await;
@@ -500,7 +502,8 @@ async fn voice(talk: &mut Talk) -> String {
     let mut judge = Judge::default();
     next.send_headers();
     reads(&mut next, &mut judge).await;
-    talk.peer = next;
+    // The old one lives until the next has stood its trial.
+    talk.left.push(std::mem::replace(&mut talk.peer, next));
     judge.voice
 }
 
