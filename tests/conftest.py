@@ -22,6 +22,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure():
+    # pytest-django has read it; the sites that tests start as processes have settings of their own.
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 @pytest.fixture
 def eventually():
     """Waits for what another thread or process brings about; ten seconds mean that it never will."""

@@ -1,42 +1,17 @@
-"""A Django without a project, and a page that speaks the browser wire to a consumer in this process."""
+"""A page that speaks the browser wire to a consumer in this process."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from contextlib import ExitStack, asynccontextmanager
 from types import SimpleNamespace
 
-import django
 import pytest
 from asgiref.testing import ApplicationCommunicator
-from django.conf import settings
 from django.test import override_settings
-from websupport import ROOT
 
-sys.path.insert(0, str(ROOT / "examples" / "storyteller"))
-settings.configure(
-    SECRET_KEY="for tests",
-    ALLOWED_HOSTS=["testserver"],
-    INSTALLED_APPS=[
-        "django.contrib.auth",
-        "django.contrib.contenttypes",
-        "django.contrib.sessions",
-        "django.contrib.staticfiles",
-        "channels",
-        "novasonic.contrib.django",
-        "storyteller",
-    ],
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
-    STATIC_URL="static/",
-    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    USE_TZ=True,
-)
-django.setup()
-
-from novasonic.emulator import Emulator  # noqa: E402 - the stock consumers need Django configured
+from novasonic.emulator import Emulator
 
 # Longer than anything here takes on a busy machine; what is awaited comes by event.
 PATIENCE_SECONDS = 20

@@ -1,0 +1,1 @@
+"""Voice conversations of pages for any ASGI server: no Django, no Channels needed."""
