@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from novasonic import events
-from novasonic.contrib.django import wire
-from novasonic.contrib.django.wire import CloseCode
+from novasonic.contrib.asgi import wire
+from novasonic.contrib.asgi.wire import CloseCode
 
 RATE = 16_000
 HALF_SECOND = base64.b64encode(bytes(RATE)).decode()

@@ -13,11 +13,11 @@ from channels.security.websocket import AllowedHostsOriginValidator
 
 import novasonic
 from novasonic import events
+from novasonic.contrib.asgi import wire
+from novasonic.contrib.asgi.wire import CloseCode
 
-from . import wire
 from .conf import get_settings
 from .lifecycle import get_client
-from .wire import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
