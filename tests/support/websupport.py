@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
+STOP_SECONDS = 10
 
 
 class Site:
@@ -85,7 +86,7 @@ def running_site(application: str, emulator, *, state: Path, path: Path | None =
         "DJANGO_SETTINGS_MODULE": settings,
         "NOVASONIC_DEMO_STATE": str(state),
         "NOVASONIC_DEMO_HOSTS": "localhost,127.0.0.1,voice.test",
-        "PYTHONPATH": str(path or ROOT),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(path or ROOT), os.environ.get("PYTHONPATH")])),
     }
     subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=environment, check=True, timeout=60)
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning"]
@@ -94,8 +95,13 @@ def running_site(application: str, emulator, *, state: Path, path: Path | None =
         _wait_for(port, process)
         yield Site(process, port)
     finally:
-        process.kill()
-        process.wait()
+        # Killed at once, it would take with it what coverage has measured.
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def emulator_environment(emulator) -> dict[str, str]:
