@@ -1,20 +1,27 @@
 """The commands as processes: what they print, what they write, how they end."""
 
+import asyncio
 import gc
 import json
+import math
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 import wave
 from array import array
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from novasonic.cli.talk import _write
-from novasonic.emulator import Emulator
+import novasonic as sdk
+from novasonic.cli import talk
+from novasonic.cli.emulator import _LINES_KEPT, _Lines
+from novasonic.emulator import Emulator, Fault
 from novasonic.emulator.voice.espeak import Speaker, Voice
 
 NOVASONIC = [sys.executable, "-m", "novasonic"]
@@ -121,6 +128,69 @@ def test_the_banner_says_what_it_is_and_how_to_reach_it(start):
     assert not ca.parent.exists()
 
 
+def test_people_are_told_of_each_stream(start, tmp_path):
+    emulator = start("emulator", "--no-auth", "--ca-out", tmp_path / "ca.pem")
+    while "Ctrl-C" not in (line := emulator.stdout.readline()):
+        if "EMULATOR, not AWS:" in line:
+            url = line.split()[3]
+    client = sdk.NovaSonic(
+        region="us-east-1",
+        credentials=sdk.Credentials("AKID", "any"),
+        endpoint_url=url,
+        ca_bundle=tmp_path / "ca.pem",
+    )
+
+    async def visit():
+        async with client.connect():
+            pass
+
+    asyncio.run(visit())
+    assert emulator.stdout.readline().startswith("EMULATOR, not AWS: stream 1 ")
+    assert emulator.stdout.readline().startswith("EMULATOR, not AWS: stream 1 ")
+
+
+def test_programs_are_told_what_befell_no_stream(start):
+    emulator = start("emulator", "--json")
+    told = json.loads(emulator.stdout.readline())
+    host, port = told["https"].rpartition("/")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as peer:
+        peer.sendall(b"This is no TLS.\r\n\r\n")
+        notice = json.loads(emulator.stdout.readline())
+    assert notice["event"] == "notice"
+    assert "a connection failed" in notice["message"]
+
+
+@pytest.mark.slow
+def test_a_reader_that_stands_still_holds_up_neither_the_emulator_nor_its_end():
+    reads = threading.Event()
+    written = []
+
+    class Pipe:
+        def write(self, text):
+            reads.wait(30)
+            written.append(text)
+
+        def flush(self):
+            pass
+
+    lines = _Lines(Pipe())
+    try:
+        for number in range(2 * _LINES_KEPT):
+            lines.put(str(number))
+        # Bounded: nobody has read, and nobody will.
+        lines.close()
+        assert written == []
+    finally:
+        reads.set()
+    # Its end finds room once the writer has taken a line.
+    while lines._thread.is_alive():
+        lines.close()
+    kept = [text for text in written if text != "\n"]
+    # What was first said is kept; at most one line more than the queue holds was in the writer's hand.
+    assert kept[:_LINES_KEPT] == [str(number) for number in range(_LINES_KEPT)]
+    assert len(kept) <= _LINES_KEPT + 1
+
+
 def test_a_reader_that_went_away_does_not_end_the_emulator(start):
     emulator = start("emulator", "--json", "--no-auth")
     told = json.loads(emulator.stdout.readline())
@@ -182,8 +252,72 @@ def test_what_is_no_recording_is_refused(tmp_path):
 
 def test_an_answer_that_cannot_be_written_is_an_error_and_no_more(tmp_path):
     with pytest.raises(FileNotFoundError):
-        _write(tmp_path / "missing" / "answer.wav", bytes(2), 16_000)
+        talk._write(tmp_path / "missing" / "answer.wav", bytes(2), 16_000)
     gc.collect()
+
+
+def tone(seconds):
+    return array("h", (int(12_000 * math.sin(n / 8)) for n in range(int(16_000 * seconds)))).tobytes()
+
+
+def silence(seconds):
+    return bytes(int(32_000 * seconds))
+
+
+@pytest.fixture
+def say():
+    """Runs `novasonic talk` in this process, against an emulator."""
+
+    def say(emulator, *arguments):
+        told = {
+            "https": emulator.url,
+            "ca": emulator.ca_bundle,
+            "region": "us-east-1",
+            "access_key_id": emulator.credentials.access_key_id,
+            "secret_access_key": emulator.credentials.secret_access_key,
+        }
+        return CliRunner().invoke(talk.talk, [str(argument) for argument in arguments], env=environment(told))
+
+    return say
+
+
+@pytest.mark.slow
+def test_silence_gets_no_answer_and_that_is_an_error(say, tmp_path, monkeypatch):
+    monkeypatch.setattr(talk, "_NO_ANSWER_SECONDS", 1.0)
+    question, answer = write_wav(tmp_path / "question.wav", silence(0.5)), tmp_path / "answer.wav"
+    with Emulator() as emulator:
+        done = say(emulator, question, answer)
+    assert done.exit_code == 1
+    assert "No answer came within 1 s of the recording's end. Is there speech in" in done.stderr
+    assert not answer.exists()
+
+
+@pytest.mark.slow
+def test_an_answer_that_was_talked_over_is_marked(say, tmp_path):
+    answers = [("Yes?", silence(0.3)), ("Once upon a time.", silence(45))]
+
+    async def brain(turn):
+        await turn.heard("(something)")
+        await turn.say(*answers.pop())
+
+    question = write_wav(tmp_path / "question.wav", tone(1) + silence(2.5) + tone(1))
+    with Emulator(brain) as emulator:
+        done = say(emulator, question)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.count("(interrupted)") == 1
+
+
+@pytest.mark.slow
+def test_what_was_said_before_an_error_is_kept(say, tmp_path):
+    question, answer = write_wav(tmp_path / "question.wav", tone(2)), tmp_path / "answer.wav"
+    fault = Fault.exception("validationException", "Enough of this.", after_output=30)
+    with Emulator("echo", faults=[fault]) as emulator:
+        done = say(emulator, question, answer)
+    assert done.exit_code == 1
+    assert "Enough of this." in done.stderr
+    with wave.open(str(answer)) as file:
+        assert 0.1 < file.getnframes() / file.getframerate() < 2
+        assert done.stderr.startswith(f"{answer}: ")
 
 
 def test_the_question_is_not_overwritten_by_the_answer(tmp_path):

@@ -8,22 +8,25 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
+import click
 import pytest
 import websockets
 from websupport import ROOT, Site, free_port
 
-from novasonic.cli.demo import host_names, ssh_hint
+from novasonic.cli.demo import LAST_PORT, can_open_browser, first_line, host_names, listen, ssh_hint
 
 READY = re.compile(r"Ready in [\d.]+ s\. Open http://localhost:(\d+)/")
 
 
 @contextmanager
-def demo(*options, **environment):
+def demo(*options, browser=False, **environment):
     """Run the command; gives its Site, and the lines up to and with the address."""
+    quiet = [] if browser else ["--no-browser"]
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "novasonic", "demo", "--no-browser", *options],
+        [sys.executable, "-u", "-m", "novasonic", "demo", *quiet, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -100,6 +103,93 @@ def test_a_taken_port_moves_on_and_a_remote_terminal_is_told_what_helps(tmp_path
         if sys.platform == "linux":
             # Killed without a chance to clean up, it takes its emulator along.
             subprocess.run(["timeout", "10", "tail", f"--pid={emulator[0]}", "-f", os.devnull], check=True)
+
+
+@pytest.mark.slow
+def test_without_its_emulator_it_ends_and_says_so():
+    with demo("--port", "0") as (site, _):
+        (emulator,) = children(site.process.pid)
+        os.kill(emulator, signal.SIGTERM)
+        output, _ = site.process.communicate(timeout=20)
+    assert site.process.returncode == 1
+    assert "The emulator ended by itself" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_an_emulator_that_does_not_stop_is_killed():
+    with demo("--port", "0") as (site, _):
+        (emulator,) = children(site.process.pid)
+        os.kill(emulator, signal.SIGSTOP)
+        site.process.send_signal(signal.SIGTERM)
+        output, _ = site.process.communicate(timeout=20)
+    assert site.process.returncode == 0, output
+    assert not is_alive(emulator)
+
+
+@pytest.mark.slow
+def test_the_page_is_opened_where_the_user_sits(tmp_path):
+    # Opened while the server serves: what the browser writes down is what it got.
+    seen = tmp_path / "seen"
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, urllib.request, pathlib\n"
+        "status = urllib.request.urlopen(sys.argv[1], timeout=10).status\n"
+        f"pathlib.Path({str(seen)!r}).write_text(f'{{sys.argv[1]}} {{status}}')\n"
+    )
+    browser.chmod(0o700)
+    here = {"BROWSER": f"{browser} %s &", "DISPLAY": ":0", "SSH_CONNECTION": ""}
+    with demo("--port", "0", "--aws", browser=True, **here) as (site, _):
+        deadline = time.monotonic() + 20
+        while not seen.exists() or not seen.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        site.process.send_signal(signal.SIGINT)
+        output, _ = site.process.communicate(timeout=20)
+    assert seen.read_text() == f"http://localhost:{site.port}/ 200"
+    assert "emulator" not in output
+
+
+@pytest.mark.parametrize(
+    ("host", "connection", "display", "opens"),
+    [
+        ("127.0.0.1", "", ":0", True),
+        ("localhost", "", ":0", True),
+        ("127.0.0.1", "", "", False),
+        ("127.0.0.1", "198.51.100.7 50000 203.0.113.9 22", ":0", False),
+        ("0.0.0.0", "", ":0", False),
+        ("voice.test", "", ":0", False),
+    ],
+)
+def test_no_browser_is_opened_that_nobody_sees(host, connection, display, opens, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("SSH_CONNECTION", connection)
+    monkeypatch.setenv("DISPLAY", display)
+    assert can_open_browser(host) is opens
+
+
+def test_an_emulator_that_says_nothing_did_not_start():
+    with (
+        subprocess.Popen([sys.executable, "-c", "print('Cannot.')"], stdout=subprocess.PIPE) as process,
+        pytest.raises(click.ClickException, match="did not start"),
+    ):
+        first_line(process)
+
+
+def test_ports_are_tried_up_to_the_last(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", LAST_PORT))
+        taken.listen()
+        with pytest.raises(click.ClickException, match=f"Port {LAST_PORT} and those after it are taken"):
+            listen("127.0.0.1", LAST_PORT)
+    assert capsys.readouterr().out == f"Port {LAST_PORT} is taken.\n"
+
+
+def test_an_address_of_another_machine_is_no_taken_port():
+    with pytest.raises(click.ClickException, match=r"Cannot serve on 192\.0\.2\.1 port 8000: Cannot assign"):
+        listen("192.0.2.1", 8000)
 
 
 @pytest.mark.parametrize(
