@@ -364,6 +364,9 @@ def without(*packages):
     [
         ("click", ["talk", "--help"], 'pip install "novasonic[cli]"'),
         ("rich", ["--help"], 'pip install "novasonic[cli]"'),
+        ("django", ["demo"], 'novasonic demo needs django: pip install "novasonic[demo]"'),
+        ("uvicorn", ["demo", "--help"], 'pip install "novasonic[demo]"'),
+        ("websockets", ["demo"], 'pip install "novasonic[demo]"'),
     ],
 )
 def test_a_missing_extra_is_one_line(package, arguments, said):

@@ -22,12 +22,15 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+# Here, though the site and the server need most of them: what is missing is told before anything starts.
+import channels  # noqa: F401
 import click
+import django  # noqa: F401
+import uvicorn
+import websockets  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import uvicorn
 
 STOCK_APP = "novasonic.contrib.django.demo.asgi:application"
 PORTS_TO_TRY = 20
@@ -79,7 +82,7 @@ def demo(*, host: str, port: int, app_name: str, app_dir: Path | None, aws: bool
             def ready() -> None:
                 greet(host, port, time.time() - started_at, emulated=not aws)
                 if not no_browser and can_open_browser(host):
-                    webbrowser.open(f"http://localhost:{port}/")
+                    open_browser(f"http://localhost:{port}/")
 
             server = make_server(application, ready)
             if emulator is not None:
@@ -213,15 +216,7 @@ def load_site(name: str) -> Any:
 
 
 def make_server(application: Any, ready: Callable[[], None]) -> uvicorn.Server:
-    """Build the web server; `ready` is called once it accepts connections.
-
-    Raises:
-        click.ClickException: The extra ``demo`` is not installed.
-    """
-    try:
-        import uvicorn
-    except ImportError:
-        raise click.ClickException("The demo needs uvicorn: pip install 'novasonic[demo]'.") from None
+    """Build the web server; `ready` is called once it accepts connections."""
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -279,6 +274,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def open_browser(url: str) -> None:
+    """Open `url` in the user's browser, which may take as long as it likes.
+
+    ``webbrowser`` waits for the program that BROWSER names to end; waiting here, nobody would serve it the page.
+    """
+    threading.Thread(target=webbrowser.open, args=(url,), name="novasonic-demo-browser", daemon=True).start()
 
 
 def can_open_browser(host: str) -> bool:

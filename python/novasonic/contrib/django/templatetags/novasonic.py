@@ -41,9 +41,7 @@ def novasonic_emulated() -> bool:
 
 @register.simple_tag
 def novasonic_phrases() -> list[str]:
-    """List what the emulator's offline voice understands; empty without the extra ``novasonic[voice]``."""
-    try:
-        from novasonic.emulator.voice import phrases
-    except ImportError:
-        return []
+    """List what the emulator's offline voice understands, in the order of its story."""
+    from novasonic.emulator.voice import phrases
+
     return list(phrases())
