@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from novasonic import Buffers, ConfigError, Credentials, Limits, Message, NovaSonicError, Timeouts
+from novasonic import Buffers, ConfigError, Continuation, Credentials, Limits, Message, NovaSonicError, Timeouts
 from novasonic._credentials import credentials_row
 
 KEYS = Credentials("AKIAEXAMPLEKEY", "wJalrXUtnFEMI", "FwoGZXIvYXdzE")
@@ -55,6 +55,21 @@ def test_expiry_travels_as_seconds():
 def test_seconds_are_positive_numbers(settings, field, value):
     with pytest.raises(ConfigError, match=f"{settings.__name__}.{field}"):
         settings(**{field: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, True, "8", None, 2**31])
+@pytest.mark.parametrize("field", ["attempts", "restarts_per_hour", "history_bytes"])
+def test_what_a_continuation_counts_is_a_whole_number(field, value):
+    with pytest.raises(ConfigError, match=rf"Continuation\.{field} is {value!r}") as refused:
+        Continuation(**{field: value})
+    assert refused.value.code == "invalid_continuation"
+
+
+def test_a_renewal_is_not_forced_before_it_is_due():
+    with pytest.raises(ConfigError, match=r"force_after is 60\.0, before renew_after") as refused:
+        Continuation(renew_after=90.0, force_after=60.0)
+    assert refused.value.code == "invalid_continuation"
+    assert Continuation(renew_after=60.0, force_after=60.0).force_after == 60.0
 
 
 def test_defaults_are_the_documented_ones():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -68,6 +69,7 @@ async def converse(client, phase, ready):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("COVERAGE_RUN" in os.environ, reason="the figures would be those of the tracer")
 def test_two_hundred_paced_conversations_in_one_process(debug_off, serving):
     async def run():
         keys = Emulator().credentials

@@ -629,6 +629,36 @@ def test_a_function_must_fit_its_raw_schema(function, words):
         raw(function=function)
 
 
+def test_what_a_schema_leaves_open_the_function_must_take():
+    def whole(city, pair=None, on=None):
+        pass
+
+    def open_handed(city, **rest):
+        pass
+
+    open_ended = {**RAW, "additionalProperties": True}
+    with pytest.raises(ConfigError, match="allows further properties, the function does not"):
+        raw(open_ended, whole)
+    assert raw(open_ended, open_handed).name == "lookup"
+    assert raw(RAW, whole).name == "lookup"
+
+
+def test_a_function_whose_signature_nobody_can_read_is_no_tool():
+    # Written in C, without a signature that Python could read.
+    with pytest.raises(ConfigError, match="its signature cannot be read"):
+        raw(function=min)
+
+
+def test_a_default_that_json_cannot_say_stays_the_functions_own():
+    @novasonic.tool
+    def wait(seconds: float = float("inf"), unit: Unit = Unit.CELSIUS, mark: Any = object()):  # noqa: B008 - on purpose
+        """Wait."""
+
+    properties = wire(wait)["properties"]
+    assert properties["unit"]["default"] == "c"
+    assert "default" not in properties["mark"]
+
+
 # Pydantic.
 
 

@@ -60,6 +60,30 @@ async def session(emulator):
         yield session
 
 
+@pytest.mark.parametrize(
+    ("turn", "seconds"), [(0, 1.0), (-1, 1.0), (2**32, 1.0), (1.0, 1.0), (True, 1.0), (1, -0.1), (1, "1"), (1, None)]
+)
+async def test_what_was_played_is_a_turn_and_seconds(session, turn, seconds):
+    with pytest.raises(novasonic.ConfigError) as refused:
+        session.played(turn, seconds)
+    assert refused.value.code == "invalid_played"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"continuation": True}, "invalid_continuation"),
+        ({"tool_choice": 7}, "invalid_tool_choice"),
+        ({"tool_choice": ""}, "invalid_tool_choice"),
+    ],
+)
+async def test_settings_of_another_kind_are_told_before_anything_is_opened(emulator, settings, code):
+    with pytest.raises(novasonic.ConfigError) as refused:
+        emulator.client().connect(**settings)
+    assert refused.value.code == code
+    assert emulator.streams == ()
+
+
 def descriptors():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
