@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import novasonic
     from novasonic import events
 
-    from .handler import VoiceHandler
     from .wire import CloseCode
 
 __all__ = ["Companion", "Conversation", "Refused"]
@@ -53,13 +52,14 @@ class Companion:
     reverse order, exactly once each, however the conversation ends, a failed opening and a cancelled task included.
     """
 
-    def __init__(self, handler: VoiceHandler) -> None:
+    def __init__(self, handler: Any) -> None:
         self.handler = handler
 
     @property
     def conversation(self) -> Conversation:
         """The conversation it belongs to."""
-        return self.handler.conversation
+        conversation: Conversation = self.handler.conversation
+        return conversation
 
     async def admit(self) -> None:
         """Let the conversation open, after waiting if need be.
