@@ -1,1 +1,1 @@
-"""Voice conversations of pages for any ASGI server: no Django, no Channels needed."""
+"""What a page's conversation needs on any ASGI server, without Django and without Channels."""
