@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage cut-matrix soak simulation fuzz mutants lint fmt build preflight chromium clean
+.PHONY: help demo test check coverage cut-matrix soak simulation fuzz mutants lint fmt build preflight chromium services clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -83,7 +83,7 @@ mutants: preflight ## defects in protocol/ and conversation/ that no test notice
 fuzz: preflight ## twenty seconds of each fuzz target; scripts/fuzz SECONDS TARGET for more
 	$(PART) "fuzz" scripts/fuzz
 
-test: preflight $(VENV)/.dev $(VENV)/.extension chromium ## everything: Rust, Python, foreign clients, a real browser
+test: preflight $(VENV)/.dev $(VENV)/.extension chromium services ## everything: Rust, Python, foreign clients, a real browser
 	$(PART) "test: rust" $(CARGO_TEST)
 	$(PART) "test: simulation" env NOVASONIC_SIMULATIONS=100000 $(CARGO_TEST) --lib simulation -- --nocapture
 	$(PART) "test: python" $(PYTEST) -m "not browser and not foreign"
@@ -102,6 +102,9 @@ soak: preflight $(VENV)/.dev $(VENV)/.extension ## an hour of conversations that
 
 chromium:
 	@$(PART) "install chromium" scripts/chromium
+
+services:
+	@$(PART) "install services" scripts/services
 
 clean: ## remove everything that was built
 	cargo clean

@@ -25,7 +25,8 @@ import novasonic
 CONVERSATIONS = 20
 ROUND_SECONDS = 5.0
 MOST_BYTES = 1_000_000
-MOST_DESCRIPTORS = 0.5
+# The pool may hold a connection more or less at the end than at the beginning; a leak is one for each round at least.
+MOST_DESCRIPTORS = 2.5
 # The first part of a run fills caches, arenas and pools.
 WARM_UP = 0.3
 

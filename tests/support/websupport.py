@@ -6,20 +6,19 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from processsupport import free_port, wait_for_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30
 STOP_SECONDS = 10
 
 
@@ -70,12 +69,6 @@ def _cookies(headers) -> str:
     return "; ".join(cookie.split(";", 1)[0] for cookie in headers.get_all("Set-Cookie", []))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
 def running_site(application: str, emulator, *, state: Path, path: Path | None = None, settings: str) -> Iterator[Site]:
     """Serve `application` by uvicorn as the documents say to, its conversations going to `emulator`."""
@@ -92,7 +85,7 @@ def running_site(application: str, emulator, *, state: Path, path: Path | None =
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning"]
     process = subprocess.Popen([*command, "--ws-per-message-deflate", "false", "--lifespan", "off"], env=environment)
     try:
-        _wait_for(port, process)
+        wait_for_port(port, process)
         yield Site(process, port)
     finally:
         # Killed at once, it would take with it what coverage has measured.
@@ -113,16 +106,3 @@ def emulator_environment(emulator) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": emulator.credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": emulator.credentials.secret_access_key,
     }
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the server ended with {process.returncode}"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"no server on port {port} after {START_SECONDS} s")
