@@ -64,7 +64,7 @@ class Page:
         return [message for message in self.messages if message["type"] == kind]
 
 
-USER = SimpleNamespace(is_authenticated=True, is_active=True)
+USER = SimpleNamespace(pk=7, is_authenticated=True, is_active=True)
 
 
 @asynccontextmanager

@@ -11,10 +11,13 @@ import pytest
 from django.test import override_settings
 
 import novasonic
-from novasonic.contrib.django.consumers import MAX_BAD_MESSAGES, NovaSonicConsumer
+from novasonic.contrib.asgi.handler import MAX_BAD_MESSAGES
+from novasonic.contrib.django.consumers import NovaSonicConsumer
+from novasonic.contrib.django.permissions import AllowAny
 from novasonic.emulator import Emulator, Fault
 
 RATE = 16_000
+USER = SimpleNamespace(pk=7, is_authenticated=True, is_active=True)
 ANONYMOUS = SimpleNamespace(is_authenticated=False, is_active=False)
 
 
@@ -35,6 +38,25 @@ def _voice(parrot, use_emulator):
 
 class Talker(NovaSonicConsumer):
     system = "You are a parrot."
+    prewarm = True  # most tests ask what becomes of an open conversation
+
+
+async def test_nothing_opens_before_somebody_says_something(open_page, parrot):
+    class Thrifty(Talker):
+        prewarm = False
+
+    before = len(parrot.streams)
+    async with open_page(Thrifty) as page:
+        await page.send({"type": "initialize"})
+        await page.until("initialized")
+        await page.send({"type": "mute"})
+        await page.send({"type": "unmute"})
+        await page.send({"type": "initialize"})
+        await page.until("error", code="already_initialized")
+        assert len(parrot.streams) == before
+        await page.send({"type": "text_message", "text": "Now"})
+        await page.until("turn_ended", turn=1)
+        assert len(parrot.streams) == before + 1
 
 
 async def test_typed_text_is_answered_in_words_and_sound(open_page):
@@ -227,7 +249,7 @@ async def test_a_page_that_goes_away_closes_its_session(open_page, parrot):
 
 async def test_a_page_that_goes_away_while_the_conversation_opens(open_page):
     class Slow(Talker):
-        async def get_system(self):
+        async def get_system_prompt(self):
             await asyncio.Event().wait()
 
     async with open_page(Slow) as page:
@@ -248,10 +270,15 @@ async def test_a_consumer_that_is_cancelled_leaves_no_task(open_page):
     [
         (ANONYMOUS, "http://testserver", "not_signed_in", 4401),
         (None, "http://testserver", "not_signed_in", 4401),
-        (SimpleNamespace(is_authenticated=True, is_active=False), "http://testserver", "not_signed_in", 4401),
-        (SimpleNamespace(is_authenticated=True, is_active=True), "http://evil.example", "origin_not_allowed", 4403),
-        (SimpleNamespace(is_authenticated=True, is_active=True), "null", "origin_not_allowed", 4403),
-        (SimpleNamespace(is_authenticated=True, is_active=True), None, "origin_not_allowed", 4403),
+        (SimpleNamespace(pk=7, is_authenticated=True, is_active=False), "http://testserver", "not_signed_in", 4401),
+        (
+            SimpleNamespace(pk=7, is_authenticated=True, is_active=True),
+            "http://evil.example",
+            "origin_not_allowed",
+            4403,
+        ),
+        (USER, "null", "origin_not_allowed", 4403),
+        (USER, None, "origin_not_allowed", 4403),
     ],
 )
 async def test_who_may_not_talk_is_told_why(open_page, parrot, user, origin, code, close):
@@ -270,7 +297,7 @@ async def test_a_site_may_ask_more_of_its_users_or_less(open_page):
             return False
 
     class Open(Talker):
-        login_required = False
+        permission = AllowAny()
 
     async with open_page(Members) as page:
         assert await page.until_closed() == 4403
@@ -287,7 +314,8 @@ async def test_a_site_may_ask_more_of_its_users_or_less(open_page):
         ("[1]", "bad_message", 4400),
         ('{"type":"dance"}', "unknown_type", None),
         ('{"type":"initialize","awsAccessKeyId":"AKIA"}', "credentials_not_accepted", 4403),
-        ('{"type":"initialize","resumeToken":"r"}', "resume_unavailable", None),
+        ('{"type":"initialize","resumeToken":7}', "bad_field", None),
+        ('{"type":"initialize","ticket":""}', "bad_field", None),
         ('{"type":"initialize","system":"x"}', "not_allowed", None),
         ('{"type":"tool_approval","id":"t","approve":true}', "unknown_approval", None),
         ('{"type":"tool_approval","id":"t","approve":"false"}', "bad_field", None),
@@ -336,7 +364,7 @@ async def test_what_came_while_it_opened_is_kept_in_order_up_to_five_seconds(ope
     gate = asyncio.Event()
 
     class Gated(Talker):
-        async def get_system(self):
+        async def get_system_prompt(self):
             await gate.wait()
             return "x"
 
@@ -391,8 +419,8 @@ async def _fails_to_open(open_page) -> dict:
     async with open_page(Talker) as page:
         await page.send({"type": "initialize"})
         assert await page.until_closed() == 4500
-        assert [message["type"] for message in page.messages] == ["error", "closed"]
-        return page.messages[0]
+        assert [message["type"] for message in page.messages] == ["initialized", "error", "closed"]
+        return page.messages[1]
 
 
 async def test_throttling_asks_to_come_back(open_page, use_emulator):
@@ -421,13 +449,13 @@ async def test_a_stream_that_breaks_ends_with_an_error(open_page, use_emulator):
 
 async def test_a_hook_that_fails_is_logged_and_not_told(open_page, caplog):
     class Broken(Talker):
-        async def get_system(self):
+        async def get_system_prompt(self):
             raise OSError("secret path /etc/prompts")
 
     async with open_page(Broken) as page:
         await page.send({"type": "initialize"})
         assert await page.until_closed() == 4500
-        assert page.messages[0]["code"] == "server_error"
+        assert page.of_type("error")[0]["code"] == "server_error"
         assert "secret" not in json.dumps(page.messages)
     assert "A hook of Broken" in caplog.text
 
@@ -436,13 +464,13 @@ async def test_hooks_see_the_transcript_and_choose_the_prompt(open_page):
     seen = []
 
     class Curious(NovaSonicConsumer):
-        async def get_system(self):
+        async def get_system_prompt(self):
             return f"Talk to {self.scope['user'].name}."
 
         async def on_transcript(self, event):
             seen.append((event.role, event.text))
 
-    user = SimpleNamespace(is_authenticated=True, is_active=True, name="Ada")
+    user = SimpleNamespace(pk=7, is_authenticated=True, is_active=True, name="Ada")
     async with open_page(Curious, user=user) as page:
         await page.send({"type": "text_message", "text": "Hello there"})
         await page.until("turn_ended", turn=1)

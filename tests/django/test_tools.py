@@ -70,7 +70,7 @@ async def obey(turn):
 
 
 def user(name):
-    return SimpleNamespace(is_authenticated=True, is_active=True, name=name)
+    return SimpleNamespace(pk=7, is_authenticated=True, is_active=True, name=name)
 
 
 ADA = user("Ada")
@@ -227,7 +227,7 @@ async def test_the_model_can_be_told_which_tool_to_call(open_page, payer, model)
         await page.send({"type": "text_message", "text": "whose"})
         await page.until("tool", state="finished", ok=True)
     async with open_page(Wrong, user=ADA) as page:
-        await page.send({"type": "initialize"})
+        await page.send({"type": "text_message", "text": "whose"})
         assert await page.until_closed() == 4500
 
 
@@ -236,5 +236,5 @@ async def test_tools_that_cannot_work_are_the_sites_defect(open_page, payer, mod
         tools = (whose, whose)
 
     async with open_page(Wrong, user=ADA) as page:
-        await page.send({"type": "initialize"})
+        await page.send({"type": "text_message", "text": "whose"})
         assert await page.until_closed() == 4500

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import novasonic
     from novasonic import events
 
+    from .handler import VoiceHandler
     from .wire import CloseCode
 
 __all__ = ["Companion", "Conversation", "Refused"]
@@ -43,6 +44,8 @@ class Conversation:
     """Another region than the site's."""
     usd_before: float = 0.0
     """What it has cost before this worker took it over."""
+    resume_token: str | None = field(default=None, repr=False)
+    """What the page is told to come back with; None: it cannot."""
 
 
 class Companion:
@@ -54,14 +57,13 @@ class Companion:
     opening and a cancelled task included.
     """
 
-    def __init__(self, handler: Any) -> None:
+    def __init__(self, handler: VoiceHandler) -> None:
         self.handler = handler
 
     @property
     def conversation(self) -> Conversation:
         """The conversation it belongs to."""
-        conversation: Conversation = self.handler.conversation
-        return conversation
+        return self.handler.conversation
 
     async def begin(self) -> None:
         """Complete `conversation`: the page has said `initialize`, or sent its first audio or text.

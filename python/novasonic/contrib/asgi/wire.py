@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +24,7 @@ BYTES_PER_SAMPLE: Final = 2
 MAX_TEXT_FRAME_CHARS: Final = 65_536
 MAX_TEXT_CHARS: Final = 4_000
 MAX_ID_CHARS: Final = 128
+MAX_TOKEN_CHARS: Final = 1_024
 MAX_COUNT: Final = 2**32 - 1
 
 
@@ -36,7 +37,9 @@ class CloseCode(IntEnum):
     NOT_SIGNED_IN = 4401
     NOT_ALLOWED = 4403
     IDLE = 4408
+    TAKEN_OVER = 4409
     TOO_LARGE = 4413
+    TOO_MANY = 4429
     SERVICE_FAILED = 4500
     NO_CAPACITY = 4503
 
@@ -63,6 +66,10 @@ class Initialize:
 
     voice: str | None = None
     base64_audio: bool = False
+    resume_token: str | None = field(default=None, repr=False)
+    """Of the conversation to go on with."""
+    ticket: str | None = field(default=None, repr=False)
+    """Who talks, where no cookie says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +191,7 @@ def _initialize(message: Mapping[str, Any], voices: Collection[str]) -> Initiali
                 "AWS keys stay on the server; this site does not take them from a page.",
                 close=CloseCode.NOT_ALLOWED,
             )
-    if "resumeToken" in message:
-        raise WireError("resume_unavailable", "This server cannot resume a conversation; start a new one.")
-    if refused := sorted(message.keys() - {"type", "voice", "audioFormat"}):
+    if refused := sorted(message.keys() - {"type", "voice", "audioFormat", "resumeToken", "ticket"}):
         raise WireError("not_allowed", f"A page may not choose {refused[0][:40]!r} here.")
     voice = message.get("voice")
     if voice is not None and not (isinstance(voice, str) and voice in voices):
@@ -194,7 +199,19 @@ def _initialize(message: Mapping[str, Any], voices: Collection[str]) -> Initiali
     audio_format = message.get("audioFormat", "binary")
     if audio_format not in ("binary", "base64"):
         raise WireError("not_allowed", '\'audioFormat\' is "binary" or "base64".')
-    return Initialize(voice=voice, base64_audio=audio_format == "base64")
+    return Initialize(
+        voice=voice,
+        base64_audio=audio_format == "base64",
+        resume_token=_token(message, "resumeToken"),
+        ticket=_token(message, "ticket"),
+    )
+
+
+def _token(message: Mapping[str, Any], key: str) -> str | None:
+    token = message.get(key)
+    if token is None or (isinstance(token, str) and 0 < len(token) <= MAX_TOKEN_CHARS and token.isascii()):
+        return token
+    raise WireError("bad_field", f"'{key}' is a string of at most {MAX_TOKEN_CHARS} characters.")
 
 
 def _names_credentials(key: str) -> bool:
@@ -261,18 +278,33 @@ def encode(message: dict[str, Any]) -> str:
     return text if _is_unicode(text) else json.dumps(message, separators=(",", ":"))
 
 
-def initialized(session_id: str, input_rate: int, output_rate: int) -> dict[str, Any]:
-    """Build the message that says the conversation is open; rates are Hz."""
+def initialized(session_id: str, input_rate: int, output_rate: int, resume_token: str | None = None) -> dict[str, Any]:
+    """Build the message that says that the page may talk; rates are Hz."""
     return {
         "type": "initialized",
         "protocol": PROTOCOL,
         "sessionId": session_id,
-        "message": "The conversation is open.",
+        "message": "You may talk.",
         "timestamp": datetime.now(UTC).isoformat(),
         "inputRate": input_rate,
         "outputRate": output_rate,
-        "resumeToken": None,
+        "resumeToken": resume_token,
     }
+
+
+def resumed(session_id: str, turn: int) -> dict[str, Any]:
+    """Build the message that an earlier conversation goes on; `turn` is its last complete one."""
+    return {"type": "resumed", "sessionId": session_id, "turn": turn}
+
+
+def heartbeat() -> dict[str, Any]:
+    """Build what a page is sent so that no proxy takes it for dead."""
+    return {"type": "heartbeat"}
+
+
+def spoken(text: str, turn: int) -> dict[str, Any]:
+    """Build the transcript of what the site itself says in the assistant's place."""
+    return {"type": "transcript", "role": "assistant", "text": text, "final": True, "turn": turn, "segment": 0}
 
 
 def error(

@@ -10,7 +10,7 @@ from .conf import Settings, get_settings
 
 # Keyed by process too: a client made before fork must not serve the child. Nothing is removed, since dropping an
 # inherited client in the child would touch threads that are not there. No lock: one held at fork would hang the child.
-_clients: dict[tuple[int, str | None, str | None, str | None, str | None], NovaSonic] = {}
+_clients: dict[tuple[object, ...], NovaSonic] = {}
 
 
 def get_client(settings: Settings | None = None) -> NovaSonic:
@@ -24,7 +24,7 @@ def get_client(settings: Settings | None = None) -> NovaSonic:
         novasonic.ConfigError: One of its values is refused by the client.
     """
     chosen = settings or get_settings()
-    key = (os.getpid(), chosen.region, chosen.profile, chosen.endpoint_url, chosen.ca_bundle)
+    key = (os.getpid(), chosen.region, chosen.profile, chosen.endpoint_url, chosen.ca_bundle, chosen.allow_insecure)
     client = _clients.get(key)
     if client is None:
         client = NovaSonic(
@@ -32,6 +32,7 @@ def get_client(settings: Settings | None = None) -> NovaSonic:
             profile=chosen.profile,
             endpoint_url=chosen.endpoint_url,
             ca_bundle=chosen.ca_bundle,
+            allow_insecure=chosen.allow_insecure,
         )
         client = _clients.setdefault(key, client)
     return client

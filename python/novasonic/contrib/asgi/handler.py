@@ -1,0 +1,423 @@
+"""One page's socket, from its opening to its end, on whatever server and framework."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+import novasonic
+
+from . import wire
+from .companion import Companion, Conversation, Refused
+from .hooks import Hooks
+from .outlet import Outlet
+from .relay import Relay
+from .waiting import Waiting
+from .wire import CloseCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["VoiceHandler", "open_handlers"]
+
+logger = logging.getLogger(__name__)
+
+# An honest page sends none; beyond this many the socket is closed.
+MAX_BAD_MESSAGES = 20
+REFUSAL_REPORT_SECONDS = 1.0
+# How often one socket may go from handler to handler before it is told that nobody can take it.
+MAX_SUCCESSIONS = 3
+
+open_handlers: WeakSet[VoiceHandler] = WeakSet()
+"""Those of this process whose page is there."""
+
+_C = TypeVar("_C", bound=Companion)
+
+
+class VoiceHandler(Hooks):
+    """Join one page to one conversation over the browser wire (``docs/reference/browser-wire.md``).
+
+    Whoever has the socket (a Channels consumer, an ASGI application) calls `enter` once the socket is accepted,
+    `take` with each frame, `leave` when the page has gone, and gives `send_frame` and `close_socket`.
+
+    One task, `_converse`, owns the conversation from the page's first message to the end; nothing else opens, reads or
+    closes the session. A binary frame goes from the socket into the session without a wait.
+    """
+
+    async def send_frame(self, *, text: str | None = None, pcm: bytes | None = None) -> None:
+        """Send one frame; OSError or RuntimeError: the page has gone."""
+        raise NotImplementedError
+
+    async def close_socket(self, code: int) -> None:
+        """Close the socket."""
+        raise NotImplementedError
+
+    def origin_allowed(self) -> bool:
+        """Say whether the page comes from this site, or from one that is as good."""
+        raise NotImplementedError
+
+    def __init__(self) -> None:
+        self.session: novasonic.Session | None = None
+        self.conversation = Conversation()
+        self.companions: Sequence[Companion] = ()
+        self.chosen = wire.Initialize()
+        self.refused_frames = 0
+        self.outlet = Outlet(self)
+        self.waiting = Waiting(self.input_rate)
+        self.successions = 0
+        """How many handlers had this socket before."""
+        self._relay = Relay(self)
+        self._conversing: asyncio.Task[None] | None = None
+        self._clock: asyncio.Task[None] | None = None
+        self._spoke = asyncio.Event()  # the page's first message
+        self._wanted = asyncio.Event()  # its first audio or text: the stream may open, and cost
+        self._ticket_due = False
+        self._bad_messages = 0
+        self._reported_at = float("-inf")
+        self._finished = False
+        self._end_reason: str | None = None
+        self._successor: VoiceHandler | None = None
+
+    def companion(self, kind: type[_C]) -> _C | None:
+        """Return the companion of this kind, if one goes with the conversation."""
+        return next((one for one in self.companions if isinstance(one, kind)), None)
+
+    async def enter(self) -> None:
+        """Look at who has come; the socket is accepted, so that a page that is refused learns why."""
+        open_handlers.add(self)
+        self.user = await self.authenticate()
+        self._ticket_due = self.tickets and self.user is None
+        # WebSockets carry cookies across sites and no CSRF token: the Origin check is the defence. Who brings a ticket
+        # brings no cookie.
+        if not self._ticket_due and not self.origin_allowed():
+            await self._finish(CloseCode.NOT_ALLOWED, "origin_not_allowed", "This site does not talk to that page.")
+        elif self._ticket_due or await self._admit_user():
+            self._clock = asyncio.create_task(self._keep_time(), name="novasonic-clock")
+
+    async def _admit_user(self) -> bool:
+        if await self.is_allowed():
+            return True
+        if self.user is None:
+            await self._finish(CloseCode.NOT_SIGNED_IN, "not_signed_in", "Sign in to talk.")
+        else:
+            await self._finish(CloseCode.NOT_ALLOWED, "not_allowed", "You may not talk here.")
+        return False
+
+    async def _keep_time(self) -> None:
+        rules = self.get_rules()
+        try:
+            async with asyncio.timeout(rules.first_message_seconds):
+                await self._spoke.wait()
+        except TimeoutError:
+            await self._finish(CloseCode.IDLE, "first_message_timeout", "The page said nothing.")
+            return
+        while True:
+            await asyncio.sleep(rules.heartbeat_seconds)
+            await self.tell(wire.heartbeat())
+
+    async def leave(self) -> None:
+        """End everything that belongs to this socket; the page has gone, or the server goes."""
+        self.outlet.gone = True
+        open_handlers.discard(self)
+        for task in (self._clock, self._conversing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if self._successor is not None:
+            await self._successor.leave()
+
+    async def take(self, *, text: str | None = None, pcm: bytes | None = None) -> None:
+        """Take one frame of the page."""
+        if self._successor is not None:
+            await self._successor.take(text=text, pcm=pcm)
+            return
+        if self._finished:
+            return
+        self._spoke.set()
+        try:
+            if self._ticket_due:
+                await self._take_ticket(text)
+            elif pcm is not None:
+                if pcm:
+                    await self._take(wire.parse_binary(pcm, self.input_rate))
+            elif text is not None:
+                await self._take(wire.parse_text(text, self.input_rate, self.voices))
+        except wire.WireError as error:
+            await self._refuse(error)
+
+    async def _take_ticket(self, text: str | None) -> None:
+        message = wire.parse_text(text, self.input_rate, self.voices) if text is not None else None
+        ticket = message.ticket if isinstance(message, wire.Initialize) else None
+        self.user = await self.redeem_ticket(ticket) if ticket else None
+        self._ticket_due = False
+        if await self._admit_user() and message is not None:
+            await self._take(message)
+
+    async def _take(self, message: bytes | wire.ClientMessage) -> None:
+        match message:
+            case wire.Initialize():
+                if self._conversing is not None:
+                    raise wire.WireError("already_initialized", "The conversation is already open.")
+                self._begin(message)
+            case wire.Close():
+                await self._close_politely()
+            case wire.Played():
+                self._heard(message)
+            case wire.ToolApproval():
+                self._approve(message)
+            case _:
+                if self._conversing is None:
+                    self._begin(self.chosen)
+                if isinstance(message, bytes | wire.AudioChunk | wire.TextMessage):
+                    self._wanted.set()
+                if self.session is not None:
+                    await self._pass_on(self.session, message)
+                elif not self.waiting.keep(message):
+                    await self._count_refused()
+
+    def _begin(self, chosen: wire.Initialize) -> None:
+        self.chosen = chosen
+        if self.prewarm:
+            self._wanted.set()
+        self._conversing = asyncio.create_task(self._converse(), name="novasonic-conversation")
+
+    def _heard(self, message: wire.Played) -> None:
+        if self.session is not None:
+            seconds = min(message.ms / 1000, self._relay.sent_seconds.get(message.turn, 0.0))
+            self.session.played(message.turn, seconds)
+            for companion in self.companions:
+                companion.played(message.turn, round(seconds * 1000))
+
+    def _approve(self, message: wire.ToolApproval) -> None:
+        # Only the user's own click on this page comes here: what the model says or reads cannot.
+        try:
+            if self.session is None:
+                raise wire.WireError("unknown_approval", "No call waits for an answer.")
+            self.session.approve(message.id, message.approve)
+        except novasonic.ConfigError as error:
+            raise wire.WireError("unknown_approval", "No such call waits for an answer (any more).") from error
+
+    async def _pass_on(self, session: novasonic.Session, message: bytes | wire.ClientMessage) -> None:
+        try:
+            match message:
+                case bytes():
+                    if session.try_send_audio(message):
+                        for companion in self.companions:
+                            companion.heard(message)
+                    else:
+                        await self._count_refused()
+                case wire.AudioChunk():
+                    # `is_complete` needs nothing: where no frame comes, the session sends silence by itself.
+                    if message.pcm:
+                        await self._pass_on(session, message.pcm)
+                case wire.TextMessage():
+                    await session.send_text(message.text)
+                case wire.Interrupt():
+                    await session.interrupt()
+                case wire.Mute():
+                    session.mute(message.muted)
+        except novasonic.SessionClosedError:
+            pass  # the relay tells the page how it ended
+        except novasonic.NovaSonicError as error:
+            if session.error is None:
+                logger.warning("A page's message was refused by its session: %s", error.code)
+                message_id = message.message_id if isinstance(message, wire.TextMessage) else None
+                raise wire.WireError(
+                    "refused", "The conversation could not take this.", message_id=message_id
+                ) from error
+
+    async def _count_refused(self) -> None:
+        self.refused_frames += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._reported_at >= REFUSAL_REPORT_SECONDS:
+            self._reported_at = now
+            report = wire.error("audio_refused", "Audio comes faster than it is taken; some was lost.", retryable=True)
+            await self.tell(report | {"refusedFrames": self.refused_frames})
+
+    async def _refuse(self, error: wire.WireError) -> None:
+        self._bad_messages += 1
+        if error.close is not None:
+            await self.hang_up(error.close, error.code, error.message)
+        elif self._bad_messages > MAX_BAD_MESSAGES:
+            await self.hang_up(CloseCode.BAD_MESSAGE, "too_many_bad_messages", "Too many messages made no sense.")
+        else:
+            await self.tell(wire.error(error.code, error.message, message_id=error.message_id))
+
+    async def _converse(self) -> None:
+        """Hold the conversation: the one task that owns it."""
+        began: list[Companion] = []
+        reason = "gone"
+        error: Exception | None = None
+        try:
+            await self._introduce(began)
+            await self._wanted.wait()
+            for companion in self.companions:
+                await companion.admit()
+            async with self.get_client().connect(**await self._arguments()) as session:
+                for companion in self.companions:
+                    await companion.opened(session)
+                await self._hand_over(session)
+                reason = await self._relay.run(session)
+            await self._finish(CloseCode.NORMAL, reason=reason)
+        except (Refused, novasonic.NovaSonicError) as failure:
+            reason, error = "refused" if isinstance(failure, Refused) else "error", failure
+            await self._fail(failure)
+        except Exception as failure:
+            reason, error = "error", failure
+            logger.exception("A hook of %s or the relay failed", type(self).__name__)
+            await self._finish(CloseCode.SERVICE_FAILED, "server_error", "Something went wrong on this server.")
+        finally:
+            self.session = None
+            await self._wind_up(began, self._end_reason or reason, error)
+
+    async def _introduce(self, began: list[Companion]) -> None:
+        self.conversation.owner = await self.get_owner()
+        self.companions = tuple(self.get_companions())
+        for companion in self.companions:
+            began.append(companion)
+            await companion.begin()
+        conversation = self.conversation
+        await self.tell(
+            wire.initialized(str(conversation.id), self.input_rate, self.output_rate, conversation.resume_token)
+        )
+        if conversation.generation > 1:
+            await self.tell(wire.resumed(str(conversation.id), conversation.first_turn - 1))
+
+    async def _arguments(self) -> dict[str, Any]:
+        conversation = self.conversation
+        arguments: dict[str, Any] = {
+            "system": await self.get_system_prompt(),
+            "voice": self.chosen.voice or self.voice,
+            "input_rate": self.input_rate,
+            "output_rate": self.output_rate,
+            "turn_taking": self.turn_taking,
+            "max_tokens": self.max_tokens,
+            "top_p": self.top_p,
+            "temperature": self.temperature,
+            "tools": await self.get_tools(),
+            "tool_choice": self.tool_choice,
+            "tool_limits": self.tool_limits,
+            "context": self.get_context(),
+            "history": conversation.history if conversation.generation > 1 else await self.get_history(),
+            "continuation": self.continuation,
+            "limits": self.limits,
+            "realtime": self.realtime,
+        }
+        if self.model is not None:
+            arguments["model"] = self.model
+        for companion in self.companions:
+            arguments |= companion.settings()
+        return arguments
+
+    async def _hand_over(self, session: novasonic.Session) -> None:
+        for message in self.waiting.drain():
+            try:
+                await self._pass_on(session, message)
+            except wire.WireError as error:
+                await self._refuse(error)
+        self.session = session
+
+    async def _fail(self, failure: Refused | novasonic.NovaSonicError) -> None:
+        if not isinstance(failure, Refused):
+            logger.warning("The conversation failed (%s, request %s): %s", failure.code, failure.request_id, failure)
+        if self.session is None and not self._finished:
+            match await self.on_unavailable(failure):
+                case str(text):
+                    await self.tell(wire.spoken(text, self.conversation.first_turn))
+                case type() as kind if self.successions < MAX_SUCCESSIONS:
+                    self._successor = kind()
+                    self._successor.succeed(self)
+                    return
+        close, code, message = _words(failure)
+        await self._finish(close, code, message, retryable=failure.retryable)
+
+    def succeed(self, predecessor: VoiceHandler) -> None:
+        """Go on with the socket of a handler that could not open its conversation, and with what its page sent."""
+        self.scope, self.user, self.outlet = predecessor.scope, predecessor.user, predecessor.outlet
+        self.successions = predecessor.successions + 1
+        for message in predecessor.waiting.drain():
+            self.waiting.keep(message)
+        self._wanted.set()
+        self._begin(predecessor.chosen)
+
+    async def _wind_up(self, began: list[Companion], reason: str, error: Exception | None) -> None:
+        for companion in reversed(began):
+            try:
+                await companion.ended(reason, error)
+            except Exception:
+                logger.exception("%s failed at the end of a conversation", type(companion).__name__)
+        try:
+            if error is not None and not isinstance(error, Refused):
+                await self.on_error(error)
+            await self.on_end(reason, error)
+        except Exception:
+            logger.exception("A hook of %s failed at the end of a conversation", type(self).__name__)
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        """Send the page one message; a page that has gone takes nothing and is no error."""
+        await self.outlet.send(text=wire.encode(message))
+
+    async def send_audio(self, pcm: bytes) -> None:
+        """Send the page PCM16LE at `output_rate`."""
+        await self.outlet.send(pcm=pcm)
+
+    async def hang_up(
+        self,
+        close: CloseCode,
+        code: str | None = None,
+        message: str = "",
+        *,
+        reason: str = "error",
+        retryable: bool = False,
+    ) -> None:
+        """Tell the page why, close its socket and end the conversation; from any task of this loop, once.
+
+        Args:
+            close: What the socket is closed with.
+            code: Of the `error` that the page gets; None: it gets none.
+            message: For people.
+            reason: Of `closed`, and what companions are told.
+            retryable: Whether the page may try again.
+        """
+        self._end_reason = self._end_reason or reason
+        await self._finish(close, code, message, reason=reason, retryable=retryable)
+        if self._conversing is not None:
+            self._conversing.cancel()
+
+    async def _finish(
+        self,
+        close: CloseCode,
+        code: str | None = None,
+        message: str = "",
+        *,
+        reason: str = "error",
+        retryable: bool = False,
+    ) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        if code is not None:
+            await self.tell(wire.error(code, message, retryable=retryable, fatal=True))
+        await self.tell(wire.closed(reason))
+        await self.outlet.shut(int(close))
+
+    async def _close_politely(self) -> None:
+        if self.session is not None:
+            await self.session.aclose()  # the relay finishes with its SessionEnded
+        else:
+            await self.hang_up(CloseCode.NORMAL, reason="closed")
+
+
+def _words(failure: Refused | novasonic.NovaSonicError) -> tuple[CloseCode, str, str]:
+    """Choose what a page may know: whether to try again, never what is wrong with this server's account."""
+    match failure:
+        case Refused():
+            return failure.close, failure.code, failure.message
+        case novasonic.ThrottledError():
+            return CloseCode.NO_CAPACITY, "no_capacity", "Too many people are talking right now. Try again soon."
+        case _ if failure.retryable:
+            return CloseCode.SERVICE_FAILED, "service_failed", "The voice service failed. Try again."
+        case _:
+            return CloseCode.SERVICE_FAILED, "service_refused", "The voice service cannot be used at the moment."
