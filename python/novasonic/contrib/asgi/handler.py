@@ -10,8 +10,9 @@ from weakref import WeakSet
 import novasonic
 
 from . import wire
-from .companion import Companion, Conversation, Refused
+from .companion import Companion, Conversation
 from .hooks import Hooks
+from .life import Life
 from .outlet import Outlet
 from .relay import Relay
 from .waiting import Waiting
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 # An honest page sends none; beyond this many the socket is closed.
 MAX_BAD_MESSAGES = 20
 REFUSAL_REPORT_SECONDS = 1.0
-# How often one socket may go from handler to handler before it is told that nobody can take it.
-MAX_SUCCESSIONS = 3
 
 open_handlers: WeakSet[VoiceHandler] = WeakSet()
 """Those of this process whose page is there."""
@@ -42,7 +41,7 @@ class VoiceHandler(Hooks):
     Whoever has the socket (a Channels consumer, an ASGI application) calls `enter` once the socket is accepted,
     `take` with each frame, `leave` when the page has gone, and gives `send_frame` and `close_socket`.
 
-    One task, `_converse`, owns the conversation from the page's first message to the end; nothing else opens, reads or
+    One task, `Life`, owns the conversation from the page's first message to the end; nothing else opens, reads or
     closes the session. A binary frame goes from the socket into the session without a wait.
     """
 
@@ -68,16 +67,18 @@ class VoiceHandler(Hooks):
         self.waiting = Waiting(self.input_rate)
         self.successions = 0
         """How many handlers had this socket before."""
-        self._relay = Relay(self)
+        self.relay = Relay(self)
+        self.wanted = asyncio.Event()
+        """Set by the page's first audio or text: the stream may open, and cost."""
         self._conversing: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
         self._spoke = asyncio.Event()  # the page's first message
-        self._wanted = asyncio.Event()  # its first audio or text: the stream may open, and cost
         self._ticket_due = False
         self._bad_messages = 0
         self._reported_at = float("-inf")
         self._finished = False
-        self._end_reason: str | None = None
+        self.end_reason: str | None = None
+        """Why it was hung up."""
         self._successor: VoiceHandler | None = None
 
     def companion(self, kind: type[_C]) -> _C | None:
@@ -92,7 +93,7 @@ class VoiceHandler(Hooks):
         # WebSockets carry cookies across sites and no CSRF token: the Origin check is the defence. Who brings a ticket
         # brings no cookie.
         if not self._ticket_due and not self.origin_allowed():
-            await self._finish(CloseCode.NOT_ALLOWED, "origin_not_allowed", "This site does not talk to that page.")
+            await self.finish(CloseCode.NOT_ALLOWED, "origin_not_allowed", "This site does not talk to that page.")
         elif self._ticket_due or await self._admit_user():
             self._clock = asyncio.create_task(self._keep_time(), name="novasonic-clock")
 
@@ -100,9 +101,9 @@ class VoiceHandler(Hooks):
         if await self.is_allowed():
             return True
         if self.user is None:
-            await self._finish(CloseCode.NOT_SIGNED_IN, "not_signed_in", "Sign in to talk.")
+            await self.finish(CloseCode.NOT_SIGNED_IN, "not_signed_in", "Sign in to talk.")
         else:
-            await self._finish(CloseCode.NOT_ALLOWED, "not_allowed", "You may not talk here.")
+            await self.finish(CloseCode.NOT_ALLOWED, "not_allowed", "You may not talk here.")
         return False
 
     async def _keep_time(self) -> None:
@@ -111,7 +112,7 @@ class VoiceHandler(Hooks):
             async with asyncio.timeout(rules.first_message_seconds):
                 await self._spoke.wait()
         except TimeoutError:
-            await self._finish(CloseCode.IDLE, "first_message_timeout", "The page said nothing.")
+            await self.finish(CloseCode.IDLE, "first_message_timeout", "The page said nothing.")
             return
         while True:
             await asyncio.sleep(rules.heartbeat_seconds)
@@ -171,7 +172,7 @@ class VoiceHandler(Hooks):
                 if self._conversing is None:
                     self._begin(self.chosen)
                 if isinstance(message, bytes | wire.AudioChunk | wire.TextMessage):
-                    self._wanted.set()
+                    self.wanted.set()
                 if self.session is not None:
                     await self._pass_on(self.session, message)
                 elif not self.waiting.keep(message):
@@ -180,12 +181,12 @@ class VoiceHandler(Hooks):
     def _begin(self, chosen: wire.Initialize) -> None:
         self.chosen = chosen
         if self.prewarm:
-            self._wanted.set()
-        self._conversing = asyncio.create_task(self._converse(), name="novasonic-conversation")
+            self.wanted.set()
+        self._conversing = asyncio.create_task(Life(self).run(), name="novasonic-conversation")
 
     def _heard(self, message: wire.Played) -> None:
         if self.session is not None:
-            seconds = min(message.ms / 1000, self._relay.sent_seconds.get(message.turn, 0.0))
+            seconds = min(message.ms / 1000, self.relay.sent_seconds.get(message.turn, 0.0))
             self.session.played(message.turn, seconds)
             for companion in self.companions:
                 companion.played(message.turn, round(seconds * 1000))
@@ -245,73 +246,17 @@ class VoiceHandler(Hooks):
         else:
             await self.tell(wire.error(error.code, error.message, message_id=error.message_id))
 
-    async def _converse(self) -> None:
-        """Hold the conversation: the one task that owns it."""
-        began: list[Companion] = []
-        reason = "gone"
-        error: Exception | None = None
-        try:
-            await self._introduce(began)
-            await self._wanted.wait()
-            for companion in self.companions:
-                await companion.admit()
-            async with self.get_client().connect(**await self._arguments()) as session:
-                for companion in self.companions:
-                    await companion.opened(session)
-                await self._hand_over(session)
-                reason = await self._relay.run(session)
-            await self._finish(CloseCode.NORMAL, reason=reason)
-        except (Refused, novasonic.NovaSonicError) as failure:
-            reason, error = "refused" if isinstance(failure, Refused) else "error", failure
-            await self._fail(failure)
-        except Exception as failure:
-            reason, error = "error", failure
-            logger.exception("A hook of %s or the relay failed", type(self).__name__)
-            await self._finish(CloseCode.SERVICE_FAILED, "server_error", "Something went wrong on this server.")
-        finally:
-            self.session = None
-            await self._wind_up(began, self._end_reason or reason, error)
+    def succeed(self, predecessor: VoiceHandler) -> None:
+        """Go on with the socket of a handler that could not open its conversation, and with what its page sent."""
+        self.scope, self.user, self.outlet = predecessor.scope, predecessor.user, predecessor.outlet
+        self.successions = predecessor.successions + 1
+        for message in predecessor.waiting.drain():
+            self.waiting.keep(message)
+        self.wanted.set()
+        self._begin(predecessor.chosen)
 
-    async def _introduce(self, began: list[Companion]) -> None:
-        self.conversation.owner = await self.get_owner()
-        self.companions = tuple(self.get_companions())
-        for companion in self.companions:
-            began.append(companion)
-            await companion.begin()
-        conversation = self.conversation
-        await self.tell(
-            wire.initialized(str(conversation.id), self.input_rate, self.output_rate, conversation.resume_token)
-        )
-        if conversation.generation > 1:
-            await self.tell(wire.resumed(str(conversation.id), conversation.first_turn - 1))
-
-    async def _arguments(self) -> dict[str, Any]:
-        conversation = self.conversation
-        arguments: dict[str, Any] = {
-            "system": await self.get_system_prompt(),
-            "voice": self.chosen.voice or self.voice,
-            "input_rate": self.input_rate,
-            "output_rate": self.output_rate,
-            "turn_taking": self.turn_taking,
-            "max_tokens": self.max_tokens,
-            "top_p": self.top_p,
-            "temperature": self.temperature,
-            "tools": await self.get_tools(),
-            "tool_choice": self.tool_choice,
-            "tool_limits": self.tool_limits,
-            "context": self.get_context(),
-            "history": conversation.history if conversation.generation > 1 else await self.get_history(),
-            "continuation": self.continuation,
-            "limits": self.limits,
-            "realtime": self.realtime,
-        }
-        if self.model is not None:
-            arguments["model"] = self.model
-        for companion in self.companions:
-            arguments |= companion.settings()
-        return arguments
-
-    async def _hand_over(self, session: novasonic.Session) -> None:
+    async def open(self, session: novasonic.Session) -> None:
+        """Take the session, after all that the page has sent meanwhile."""
         for message in self.waiting.drain():
             try:
                 await self._pass_on(session, message)
@@ -319,41 +264,10 @@ class VoiceHandler(Hooks):
                 await self._refuse(error)
         self.session = session
 
-    async def _fail(self, failure: Refused | novasonic.NovaSonicError) -> None:
-        if not isinstance(failure, Refused):
-            logger.warning("The conversation failed (%s, request %s): %s", failure.code, failure.request_id, failure)
-        if self.session is None and not self._finished:
-            match await self.on_unavailable(failure):
-                case str(text):
-                    await self.tell(wire.spoken(text, self.conversation.first_turn))
-                case type() as kind if self.successions < MAX_SUCCESSIONS:
-                    self._successor = kind()
-                    self._successor.succeed(self)
-                    return
-        close, code, message = _words(failure)
-        await self._finish(close, code, message, retryable=failure.retryable)
-
-    def succeed(self, predecessor: VoiceHandler) -> None:
-        """Go on with the socket of a handler that could not open its conversation, and with what its page sent."""
-        self.scope, self.user, self.outlet = predecessor.scope, predecessor.user, predecessor.outlet
-        self.successions = predecessor.successions + 1
-        for message in predecessor.waiting.drain():
-            self.waiting.keep(message)
-        self._wanted.set()
-        self._begin(predecessor.chosen)
-
-    async def _wind_up(self, began: list[Companion], reason: str, error: Exception | None) -> None:
-        for companion in reversed(began):
-            try:
-                await companion.ended(reason, error)
-            except Exception:
-                logger.exception("%s failed at the end of a conversation", type(companion).__name__)
-        try:
-            if error is not None and not isinstance(error, Refused):
-                await self.on_error(error)
-            await self.on_end(reason, error)
-        except Exception:
-            logger.exception("A hook of %s failed at the end of a conversation", type(self).__name__)
+    def give_way(self, successor: VoiceHandler) -> None:
+        """Let another handler have the socket from now on."""
+        self._successor = successor
+        successor.succeed(self)
 
     async def tell(self, message: dict[str, Any]) -> None:
         """Send the page one message; a page that has gone takes nothing and is no error."""
@@ -381,12 +295,12 @@ class VoiceHandler(Hooks):
             reason: Of `closed`, and what companions are told.
             retryable: Whether the page may try again.
         """
-        self._end_reason = self._end_reason or reason
-        await self._finish(close, code, message, reason=reason, retryable=retryable)
+        self.end_reason = self.end_reason or reason
+        await self.finish(close, code, message, reason=reason, retryable=retryable)
         if self._conversing is not None:
             self._conversing.cancel()
 
-    async def _finish(
+    async def finish(
         self,
         close: CloseCode,
         code: str | None = None,
@@ -395,6 +309,7 @@ class VoiceHandler(Hooks):
         reason: str = "error",
         retryable: bool = False,
     ) -> None:
+        """Tell the page why and close its socket; only the first call counts. The conversation is not ended by it."""
         if self._finished:
             return
         self._finished = True
@@ -408,16 +323,3 @@ class VoiceHandler(Hooks):
             await self.session.aclose()  # the relay finishes with its SessionEnded
         else:
             await self.hang_up(CloseCode.NORMAL, reason="closed")
-
-
-def _words(failure: Refused | novasonic.NovaSonicError) -> tuple[CloseCode, str, str]:
-    """Choose what a page may know: whether to try again, never what is wrong with this server's account."""
-    match failure:
-        case Refused():
-            return failure.close, failure.code, failure.message
-        case novasonic.ThrottledError():
-            return CloseCode.NO_CAPACITY, "no_capacity", "Too many people are talking right now. Try again soon."
-        case _ if failure.retryable:
-            return CloseCode.SERVICE_FAILED, "service_failed", "The voice service failed. Try again."
-        case _:
-            return CloseCode.SERVICE_FAILED, "service_refused", "The voice service cannot be used at the moment."

@@ -38,7 +38,7 @@ class Hooks:
     """
 
     model: ClassVar[str | None] = None
-    """None: the site's."""
+    """None: the site's, `novasonic.NOVA_2_SONIC` by default."""
     system: ClassVar[str | None] = None
     voice: ClassVar[str] = "tiffany"
     input_rate: ClassVar[int] = 16_000
@@ -99,6 +99,13 @@ class Hooks:
     async def is_allowed(self) -> bool:
         """Say whether ``self.user`` may talk; False closes with 4403, or 4401 where nobody is signed in."""
         return self.user is not None
+
+    async def prepare(self) -> None:
+        """Make ready what other hooks need; the first of a conversation's own work."""
+
+    def get_model(self) -> str:
+        """Return the model to talk to."""
+        return self.model or novasonic.NOVA_2_SONIC
 
     async def get_owner(self) -> str | None:
         """Return who pays: limits and records are kept by this key."""

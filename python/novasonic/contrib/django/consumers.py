@@ -117,10 +117,10 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
         """Return the user's primary key."""
         return None if self.user is None else str(self.user.pk)
 
-    async def _introduce(self, began: list[Companion]) -> None:
-        # Hooks may use the database from here on, and frames go past the dispatcher that tidies its connections.
+    async def prepare(self) -> None:
+        """Tidy database connections: hooks may use them from here on, and frames go past the dispatcher that does."""
         await aclose_old_connections()
-        await super()._introduce(began)
 
-    async def _arguments(self) -> dict[str, Any]:
-        return {"model": get_settings().model} | await super()._arguments()
+    def get_model(self) -> str:
+        """Return ``model``, or ``NOVASONIC["MODEL"]``."""
+        return self.model or get_settings().model
