@@ -1,5 +1,6 @@
 """What a site overrides, what goes with a conversation, and who gets in: against the emulator, in this process."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -233,6 +234,31 @@ async def test_hanging_up_from_elsewhere_ends_the_stream_in_order(open_page, par
         assert await page.until_closed() == 4409
     assert told[-2:] == ["second reconnect", "first reconnect"]
     assert parrot.streams[-1].ended is not None
+
+
+async def test_what_ends_is_ended_whole_though_the_page_goes_meanwhile(open_page):
+    told, entered, may_end = [], asyncio.Event(), asyncio.Event()
+
+    class Settling(Companion):
+        async def ended(self, reason, error):
+            entered.set()
+            await may_end.wait()
+            told.append(reason)
+
+    class Slow(Talker):
+        def get_companions(self):
+            return [Settling(self)]
+
+    async with open_page(Slow) as page:
+        await ask(page)
+        await page.send({"type": "close"})
+        await entered.wait()
+        page.communicator.future.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await page.communicator.future
+    assert told == ["closed"]
 
 
 class Ticketed(Talker):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,16 @@ from .companion import Companion, Refused
 from .wire import CloseCode
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from .handler import VoiceHandler
 
 logger = logging.getLogger(__name__)
 
 # How often one socket may go from handler to handler before it is told that nobody can take it.
 MAX_SUCCESSIONS = 3
+# For each companion at the end: what it has not done by then, a lease's own end or the next start does.
+WIND_UP_SECONDS = 5.0
 
 
 class Life:
@@ -52,7 +57,7 @@ class Life:
             await handler.finish(CloseCode.SERVICE_FAILED, "server_error", "Something went wrong on this server.")
         finally:
             handler.session = None
-            await self._wind_up(handler.end_reason or reason, error)
+            await _to_its_end(self._wind_up(handler.end_reason or reason, error))
 
     async def _introduce(self) -> None:
         handler, conversation = self._handler, self._handler.conversation
@@ -110,7 +115,8 @@ class Life:
         handler = self._handler
         for companion in reversed(self._began):
             try:
-                await companion.ended(reason, error)
+                async with asyncio.timeout(WIND_UP_SECONDS):
+                    await companion.ended(reason, error)
             except Exception:
                 logger.exception("%s failed at the end of a conversation", type(companion).__name__)
         try:
@@ -119,6 +125,19 @@ class Life:
             await handler.on_end(reason, error)
         except Exception:
             logger.exception("A hook of %s failed at the end of a conversation", type(handler).__name__)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work` whole: a page that goes while its conversation is hung up cancels a second time."""
+    task = asyncio.create_task(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 def _words(failure: Refused | novasonic.NovaSonicError) -> tuple[CloseCode, str, str]:
