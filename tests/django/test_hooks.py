@@ -236,8 +236,8 @@ async def test_hanging_up_from_elsewhere_ends_the_stream_in_order(open_page, par
     assert parrot.streams[-1].ended is not None
 
 
-async def test_what_ends_is_ended_whole_though_the_page_goes_meanwhile(open_page):
-    told, entered, may_end = [], asyncio.Event(), asyncio.Event()
+async def test_what_ends_is_ended_whole_though_the_page_goes_meanwhile(open_page, eventually):
+    told, handlers, entered, may_end = [], [], asyncio.Event(), asyncio.Event()
 
     class Settling(Companion):
         async def ended(self, reason, error):
@@ -247,6 +247,7 @@ async def test_what_ends_is_ended_whole_though_the_page_goes_meanwhile(open_page
 
     class Slow(Talker):
         def get_companions(self):
+            handlers.append(self)
             return [Settling(self)]
 
     async with open_page(Slow) as page:
@@ -254,7 +255,7 @@ async def test_what_ends_is_ended_whole_though_the_page_goes_meanwhile(open_page
         await page.send({"type": "close"})
         await entered.wait()
         page.communicator.future.cancel()
-        await asyncio.sleep(0)
+        await eventually(lambda: handlers[0]._conversing.cancelling())
         may_end.set()
         with pytest.raises(asyncio.CancelledError):
             await page.communicator.future
