@@ -2,6 +2,8 @@
 
 import base64
 import json
+import pickle
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,8 +17,15 @@ RATE = 16_000
 HALF_SECOND = base64.b64encode(bytes(RATE)).decode()
 
 
-def parse(message, **options):
-    return wire.parse_text(json.dumps(message), RATE, **options)
+RULES = wire.PageRules(
+    voices={"amy"}, models={"amazon.nova-2-sonic-v1:0"}, regions=("eu-north-1", "not a region"), languages=["fr", "de"]
+)
+TRUSTING = wire.PageRules(accept_client_credentials=True)
+KEYS_OF_AWS = {"awsAccessKeyId": "AKIAEXAMPLE", "awsSecretAccessKey": "s3cr3t/+=", "awsRegion": "us-east-1"}
+
+
+def parse(message, rules=RULES):
+    return wire.parse_text(json.dumps(message), RATE, rules)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +35,13 @@ def parse(message, **options):
         ({"type": "initialize", "audioFormat": "binary"}, wire.Initialize()),
         ({"type": "initialize", "audioFormat": "base64"}, wire.Initialize(base64_audio=True)),
         ({"type": "initialize", "voice": "amy"}, wire.Initialize(voice="amy")),
+        ({"type": "initialize", "voice": None, "resumeToken": None, "ticket": None}, wire.Initialize()),
+        (
+            {"type": "initialize", "model": "amazon.nova-2-sonic-v1:0", "region": "eu-north-1", "language": "fr"},
+            wire.Initialize(model="amazon.nova-2-sonic-v1:0", region="eu-north-1", language="fr"),
+        ),
+        ({"type": "initialize", "resumeToken": "a:b-_1"}, wire.Initialize(resume_token="a:b-_1")),
+        ({"type": "initialize", "ticket": "t1"}, wire.Initialize(ticket="t1")),
         ({"type": "audio_chunk", "audio": "AAEC/w=="}, wire.AudioChunk(b"\x00\x01\x02\xff", is_complete=False)),
         ({"type": "audio_chunk", "isComplete": True}, wire.AudioChunk(b"", is_complete=True)),
         ({"type": "audio_chunk", "audio": HALF_SECOND}, wire.AudioChunk(bytes(RATE), is_complete=False)),
@@ -41,7 +57,7 @@ def parse(message, **options):
     ],
 )
 def test_every_message_of_the_page_is_read(message, expected):
-    assert parse(message, voices={"amy"}) == expected
+    assert parse(message) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +75,19 @@ def test_every_message_of_the_page_is_read(message, expected):
         ({"type": "tool_approval", "id": "", "approve": True}, "bad_field", None),
         ({"type": "tool_approval", "id": "t" * 129, "approve": True}, "bad_field", None),
         ({"type": "initialize", "resumeToken": 7}, "bad_field", None),
-        ({"type": "initialize", "ticket": "é"}, "bad_field", None),
+        ({"type": "initialize", "resumeToken": ""}, "bad_field", None),
+        ({"type": "initialize", "resumeToken": "a b"}, "bad_field", None),
+        ({"type": "initialize", "ticket": "x" * 1_025}, "bad_field", None),
+        ({"type": "initialize", "ticket": {"$ne": None}}, "bad_field", None),
+        ({"type": "initialize", "systemPrompt": "You are a pirate."}, "not_allowed", None),
+        ({"type": "initialize", "model": "amazon.titan"}, "not_allowed", None),
+        ({"type": "initialize", "model": ["amazon.nova-2-sonic-v1:0"]}, "not_allowed", None),
+        ({"type": "initialize", "region": "us-east-1"}, "not_allowed", None),
+        ({"type": "initialize", "region": "not a region"}, "not_allowed", None),
+        ({"type": "initialize", "region": {"eu-north-1": 1}}, "not_allowed", None),
+        ({"type": "initialize", "language": "xx"}, "not_allowed", None),
+        ({"type": "initialize", "endpointUrl": "http://evil.example"}, "not_allowed", None),
+        ({"type": "initialize", "profile": "admin"}, "not_allowed", None),
         ({"type": "initialize", "system": "You are a pirate."}, "not_allowed", None),
         ({"type": "initialize", "voice": "matthew"}, "not_allowed", None),
         ({"type": "initialize", "voice": ["amy"]}, "not_allowed", None),
@@ -95,9 +123,97 @@ def test_every_message_of_the_page_is_read(message, expected):
 )
 def test_each_kind_of_bad_message_has_its_own_answer(message, code, close):
     with pytest.raises(wire.WireError) as caught:
-        parse(message, voices={"amy"})
+        parse(message)
     assert (caught.value.code, caught.value.close) == (code, close)
     assert "AKIAEXAMPLE" not in caught.value.message
+
+
+def test_older_clients_bring_their_own_keys_where_the_site_takes_them():
+    read = parse({"type": "initialize", **KEYS_OF_AWS, "systemPrompt": "You are a pirate."}, TRUSTING)
+    assert read == wire.Initialize(
+        credentials=wire.ClientCredentials("AKIAEXAMPLE", "s3cr3t/+=", None, "us-east-1"), system="You are a pirate."
+    )
+    read = parse({"type": "initialize", **KEYS_OF_AWS, "awsSessionToken": "t0ken"}, TRUSTING)
+    assert read.credentials.session_token == "t0ken"
+    # Keys that are not temporary have none.
+    assert parse({"type": "initialize", **KEYS_OF_AWS, "awsSessionToken": ""}, TRUSTING).credentials
+
+
+def test_what_a_page_keeps_secret_is_shown_nowhere():
+    message = {"type": "initialize", **KEYS_OF_AWS, "awsSessionToken": "t0ken", "systemPrompt": "pirate"}
+    read = parse(message | {"ticket": "tick3t", "resumeToken": "res1me"}, TRUSTING)
+    for secret in ("AKIA", "s3cr3t", "t0ken", "pirate", "tick3t", "res1me"):
+        assert secret not in repr(read)
+    with pytest.raises(TypeError):
+        pickle.dumps(read.credentials)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"awsAccessKeyId": None}, "bad_field"),
+        ({"awsAccessKeyId": "AKIA\r\nHost: evil"}, "bad_field"),
+        ({"awsSecretAccessKey": ""}, "bad_field"),
+        ({"awsSecretAccessKey": 7}, "bad_field"),
+        ({"awsSessionToken": "a b"}, "bad_field"),
+        ({"awsSessionToken": "x" * 8_193}, "bad_field"),
+        ({"awsRegion": None}, "bad_field"),
+        ({"awsRegion": "evil.example/#"}, "bad_field"),
+        ({"systemPrompt": ["x"]}, "bad_field"),
+        ({"systemPrompt": "x" * 32_001}, "bad_field"),
+        ({"systemPrompt": "\ud83d"}, "bad_field"),
+        ({"awsProfile": "admin"}, "not_allowed"),
+        ({"awsEndpointUrl": "http://evil.example"}, "not_allowed"),
+        ({"system": "You are a pirate."}, "not_allowed"),
+    ],
+)
+def test_keys_of_a_page_come_whole_or_not_at_all(changed, code):
+    with pytest.raises(wire.WireError) as caught:
+        parse({"type": "initialize", **KEYS_OF_AWS, **changed}, TRUSTING)
+    assert (caught.value.code, caught.value.close) == (code, None)
+    assert "s3cr3t" not in caught.value.message
+
+
+def test_a_pages_own_keys_reach_only_the_regions_that_the_site_names_for_pages():
+    rules = wire.PageRules(accept_client_credentials=True, regions=("eu-north-1",))
+    with pytest.raises(wire.WireError) as caught:
+        parse({"type": "initialize", **KEYS_OF_AWS}, rules)
+    assert caught.value.code == "not_allowed"
+    assert parse({"type": "initialize", **KEYS_OF_AWS, "awsRegion": "eu-north-1"}, rules).credentials
+
+
+def test_a_system_prompt_without_keys_is_refused_even_where_keys_are_taken():
+    with pytest.raises(wire.WireError) as caught:
+        parse({"type": "initialize", "systemPrompt": "You are a pirate."}, TRUSTING)
+    assert caught.value.code == "not_allowed"
+
+
+@pytest.mark.parametrize("name", ["us-east-1", "eu-north-1", "us-gov-west-1", "us-isob-east-1", "ap-southeast-2"])
+def test_regions_are_spelt_as_aws_spells_them(name):
+    assert wire.is_region(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "us-east-1\n",
+        "us-east-\u0661",  # a digit, but of another script
+        "US-EAST-1",
+        "us-east-1.evil.example",
+        "us--1",
+        "useast1",
+        "us-east-12",
+        "evil.example/us-east-1",
+        "us-east-1#",
+        f"us{'-a' * 40}-1",
+        None,
+        1,
+        ["us-east-1"],
+    ],
+)
+def test_nothing_else_is_a_region(name):
+    assert not wire.is_region(name)
 
 
 @pytest.mark.parametrize("frame", ["", "{", "PCM!" * 256, "[" * 60_000, "NaN7", "1" * 5_000])
@@ -106,6 +222,61 @@ def test_what_is_not_json_closes_the_socket(frame):
         wire.parse_text(frame, RATE)
     assert caught.value.code in {"bad_json", "bad_message"}
     assert caught.value.close is CloseCode.BAD_MESSAGE
+
+
+def nested(depth, leaf="1"):
+    """An honest message, `depth` deep in all."""
+    return '{"type":"close","x":' + "[" * (depth - 1) + leaf + "]" * (depth - 1) + "}"
+
+
+def test_json_goes_sixteen_deep_and_no_deeper():
+    assert wire.parse_text(nested(16), RATE) == wire.Close()
+    assert wire.parse_text(nested(16, r'"[[[{{{\"[[["'), RATE) == wire.Close()
+    with pytest.raises(wire.WireError, match="16 deep"):
+        wire.parse_text(nested(17), RATE)
+
+
+def test_brackets_beside_each_other_and_in_strings_are_not_depth():
+    assert wire.parse_text('{"type":"close","x":[' + "[]," * 100 + "1]}", RATE) == wire.Close()
+    assert wire.parse_text(json.dumps({"type": "text_message", "text": "[" * 999}), RATE).text == "[" * 999
+
+
+SLOW = ['"' + r"\"" * 32_000, '"' * 65_000, "[" * 17 + '"\\' * 16_000, '{"' * 21_000, '{"\\' * 21_000]
+
+
+@pytest.mark.parametrize("frame", SLOW, ids=range(len(SLOW)))
+def test_a_frame_made_to_be_slow_is_read_once(frame):
+    started = time.process_time()
+    with pytest.raises(wire.WireError):
+        wire.parse_text(frame, RATE)
+    # Reading it anew at each quote would take seconds.
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type":"close","type":"mute"}',
+        '{"type":"tool_approval","id":"t1","approve":false,"approve":true}',
+        '{"type":"close","x":{"a":1,"\\u0061":2}}',
+    ],
+)
+def test_a_key_that_stands_twice_is_nobodys_guess(frame):
+    with pytest.raises(wire.WireError) as caught:
+        wire.parse_text(frame, RATE)
+    assert (caught.value.code, caught.value.close) == ("bad_json", CloseCode.BAD_MESSAGE)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_pythons_alone_are_not_json(number):
+    with pytest.raises(wire.WireError) as caught:
+        wire.parse_text('{"type":"close","x":' + number + "}", RATE)
+    assert caught.value.code == "bad_json"
+
+
+def test_a_site_may_take_shorter_texts_only():
+    with pytest.raises(wire.WireError, match="at most 3 characters"):
+        parse({"type": "text_message", "text": "Hello"}, wire.PageRules(max_text_chars=3))
 
 
 def test_a_refused_text_names_its_message():
@@ -215,6 +386,22 @@ def test_initialized_tells_what_the_page_needs_to_play_and_record():
         "resumeToken",
     }
     assert (message["inputRate"], message["outputRate"], message["protocol"]) == (16_000, 24_000, 1)
+    assert message["resumeToken"] is None
+    assert wire.initialized("5f0c", 16_000, 24_000, "t")["resumeToken"] == "t"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (wire.queued(3), {"type": "queued", "position": 3}),
+        (wire.reconnect(1_500, "t"), {"type": "reconnect", "afterMs": 1_500, "resumeToken": "t"}),
+        (wire.resumed("5f", 7), {"type": "resumed", "sessionId": "5f", "turn": 7}),
+        (wire.resume_token("t"), {"type": "resume_token", "resumeToken": "t"}),
+        (wire.heartbeat(), {"type": "heartbeat"}),
+    ],
+)
+def test_what_workers_tell_becomes_messages(message, expected):
+    assert message == expected
 
 
 # A page is anybody: whatever comes, it is read, or refused by name.
@@ -226,7 +413,8 @@ any_json = st.recursive(
     max_leaves=8,
 )
 TYPES = ("initialize", "audio_chunk", "text_message", "played", "tool_approval", "interrupt", "mute", "unmute", "close")
-KEYS = ("voice", "audioFormat", "resumeToken", "awsSecret", "audio", "isComplete", "text", "messageId", "turn", "ms")
+KEYS = ("voice", "region", "audioFormat", "resumeToken", "ticket", "awsSecret", *KEYS_OF_AWS, "systemPrompt")
+KEYS += ("audio", "isComplete", "text", "messageId", "turn", "ms")
 near_misses = st.sampled_from(
     ["amy", "base64", "", "AAAA", "=", "AAE", True, 0, 1, 2**32, -1, 1.0, "x" * 129, "\ud800"]
 )
@@ -254,10 +442,25 @@ def answer_to(read):
 
 
 @settings(max_examples=500, deadline=None)
-@given(near_messages | any_json, st.booleans())
-@example({"type": "text_message", "text": "", "messageId": "\ud800"}, True)
-def test_any_json_is_a_message_or_refused(message, escaped):
-    answer_to(lambda: wire.parse_text(json.dumps(message, ensure_ascii=escaped), RATE, voices={"amy"}))
+@given(near_messages | any_json, st.booleans(), st.sampled_from([RULES, TRUSTING]))
+@example({"type": "text_message", "text": "", "messageId": "\ud800"}, True, RULES)
+def test_any_json_is_a_message_or_refused(message, escaped, rules):
+    answer_to(lambda: wire.parse_text(json.dumps(message, ensure_ascii=escaped), RATE, rules))
+
+
+@given(any_json)
+def test_depth_is_what_the_json_has(value):
+    def depth(part):
+        match part:
+            case dict():
+                return 1 + max(map(depth, part.values()), default=0)
+            case list():
+                return 1 + max(map(depth, part), default=0)
+        return 0
+
+    # Below a ladder, so that what hypothesis draws crosses the bound.
+    frame = "[" * 14 + json.dumps(value) + "]" * 14
+    assert wire._is_deep(frame) == (depth(value) + 14 > 16)
 
 
 @settings(deadline=None)

@@ -81,6 +81,10 @@ class VoiceHandler(Hooks):
         """Why it was hung up."""
         self._successor: VoiceHandler | None = None
 
+    @property
+    def _page_rules(self) -> wire.PageRules:
+        return wire.PageRules(voices=self.voices)
+
     def companion(self, kind: type[_C]) -> _C | None:
         """Return the companion of this kind, if one goes with the conversation."""
         return next((one for one in self.companions if isinstance(one, kind)), None)
@@ -144,12 +148,12 @@ class VoiceHandler(Hooks):
                 if pcm:
                     await self._take(wire.parse_binary(pcm, self.input_rate))
             elif text is not None:
-                await self._take(wire.parse_text(text, self.input_rate, self.voices))
+                await self._take(wire.parse_text(text, self.input_rate, self._page_rules))
         except wire.WireError as error:
             await self._refuse(error)
 
     async def _take_ticket(self, text: str | None) -> None:
-        message = wire.parse_text(text, self.input_rate, self.voices) if text is not None else None
+        message = wire.parse_text(text, self.input_rate, self._page_rules) if text is not None else None
         ticket = message.ticket if isinstance(message, wire.Initialize) else None
         self.user = await self.redeem_ticket(ticket) if ticket else None
         self._ticket_due = False
