@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage cut-matrix soak simulation fuzz mutants lint fmt build preflight chromium services clean
+.PHONY: help demo test check coverage matrix cut-matrix soak simulation fuzz mutants lint fmt build preflight chromium services clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -87,9 +87,14 @@ test: preflight $(VENV)/.dev $(VENV)/.extension chromium services ## everything:
 	$(PART) "test: rust" $(CARGO_TEST)
 	$(PART) "test: simulation" env NOVASONIC_SIMULATIONS=100000 $(CARGO_TEST) --lib simulation -- --nocapture
 	$(PART) "test: python" $(PYTEST) -m "not browser and not foreign"
+	$(PART) "test: on PostgreSQL" scripts/with-postgres $(PYTEST) -q tests/django
 	$(PART) "test: foreign clients" $(PYTEST) -m foreign
 	$(PART) "test: browser" $(PYTEST) -m browser
 	$(PART) "test: fuzz" scripts/fuzz 15
+	scripts/matrix
+
+matrix: preflight $(VENV)/.dev $(VENV)/.extension services ## the Django tests on the other pairs of Python and Django
+	scripts/matrix
 
 cut-matrix: preflight $(VENV)/.dev $(VENV)/.extension ## cut a conversation after each of its events, audio too
 	$(PART) "cut matrix" $(BIN)/python tests/faults/cut_matrix.py --all

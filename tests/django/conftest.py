@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from contextlib import ExitStack, asynccontextmanager
 from types import SimpleNamespace
 
@@ -13,8 +14,22 @@ from django.test import override_settings
 
 from novasonic.emulator import Emulator
 
+# Tests that ask for one of these, or bear pytest-django's mark, meet the database.
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
 # Longer than anything here takes on a busy machine; what is awaited comes by event.
 PATIENCE_SECONDS = 20
+
+
+def pytest_collection_modifyitems(config, items):
+    """On another database than the usual one, leave out the tests that would only do again what they did."""
+    if "NOVASONIC_TEST_DATABASE" not in os.environ:
+        return
+    meet_it = {
+        item: bool(item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
+        for item in items
+    }
+    config.hook.pytest_deselected(items=[item for item, meets in meet_it.items() if not meets])
+    items[:] = [item for item, meets in meet_it.items() if meets]
 
 
 class Page:
