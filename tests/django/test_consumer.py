@@ -11,7 +11,7 @@ import pytest
 from django.test import override_settings
 
 import novasonic
-from novasonic.contrib.asgi.handler import MAX_BAD_MESSAGES
+from novasonic.contrib.asgi.guard import PageCaps
 from novasonic.contrib.django.consumers import NovaSonicConsumer
 from novasonic.contrib.django.permissions import AllowAny
 from novasonic.emulator import Emulator, Fault
@@ -77,7 +77,7 @@ async def test_typed_text_is_answered_in_words_and_sound(open_page):
 
 async def test_speech_opens_the_conversation_and_is_answered(open_page):
     async with open_page(Talker) as page:
-        for frame in frames(tone(1.0) + bytes(RATE * 2 * 3)):
+        for frame in frames(tone(1.0)):
             await page.send_audio(frame)
         await page.until("initialized")
         await page.until("turn_ended", turn=1)
@@ -345,7 +345,7 @@ async def test_bad_input_gets_its_own_answer_and_harms_nobody(open_page, frame, 
 
 async def test_patience_with_bad_messages_ends(open_page):
     async with open_page(Talker) as page:
-        for _ in range(MAX_BAD_MESSAGES + 1):
+        for _ in range(round(PageCaps().mistakes) + 2):
             await page.send({"type": "dance"})
         assert await page.until_closed() == 4400
         assert page.of_type("error")[-1]["code"] == "too_many_bad_messages"
@@ -360,33 +360,52 @@ async def test_a_second_initialize_is_refused(open_page):
 
 
 @pytest.mark.slow
-async def test_what_came_while_it_opened_is_kept_in_order_up_to_five_seconds(open_page, parrot):
+async def test_what_came_while_it_opened_is_kept_in_order_and_in_bounds(open_page, parrot):
     gate = asyncio.Event()
 
     class Gated(Talker):
+        caps = PageCaps(audio_burst_seconds=33)
+        realtime = False
+
         async def get_system_prompt(self):
             await gate.wait()
             return "x"
 
     async with open_page(Gated) as page:
-        for _ in range(8):
+        for _ in range(33):
             await page.send_audio(bytes(RATE * 2))
         report = await page.until("error")
         assert (report["code"], report["retryable"], report["fatal"]) == ("audio_refused", True, False)
         await page.send({"type": "text_message", "text": "Kept"})
         gate.set()
         await page.until("turn_ended", turn=1)
-        # Three seconds of eight were refused, and said once: the page is told once a second at most.
+        # Three seconds of 33 were refused, and said once: the page is told once a second at most.
         assert len(page.of_type("error")) == 1
-    # What is above the five seconds is the silence that follows them.
-    assert 5 * RATE * 2 <= parrot.streams[-1].audio_bytes < 7 * RATE * 2
+    assert parrot.streams[-1].audio_bytes == 30 * RATE * 2
+
+
+async def test_a_page_that_sends_faster_than_speech_is_told_and_then_closed(open_page):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        await page.until("initialized")
+        for _ in range(4):
+            await page.send_audio(bytes(RATE * 2))
+        report = await page.until("error")
+        assert (report["code"], report["fatal"], report["refusedFrames"]) == ("audio_refused", False, 1)
+        for _ in range(40):
+            await page.send_audio(bytes(RATE * 2))
+        assert await page.until_closed() == 4429
+        assert page.of_type("error")[-1]["code"] == "too_fast"
 
 
 @pytest.mark.slow
 async def test_frames_that_the_session_refuses_are_counted_and_told(open_page, use_emulator):
+    class Loose(Talker):
+        caps = PageCaps(audio_burst_seconds=600)
+
     with Emulator(brain="parrot", faults=[Fault.stall(after_input=8)]) as stalled:
         use_emulator(stalled)
-        async with open_page(Talker) as page:
+        async with open_page(Loose) as page:
             await page.send({"type": "initialize"})
             await page.until("initialized")
             # 30 s wait in the session, and no more than a few minutes in the windows of HTTP/2.

@@ -58,6 +58,9 @@ class VoiceApplication(VoiceHandler):
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
                 if message["type"] == "websocket.connect":
+                    if not await self.arrive():
+                        await self._to_page({"type": "websocket.close"})
+                        return
                     await self._to_page({"type": "websocket.accept"})
                     await self.enter()
                 else:
@@ -82,5 +85,5 @@ class VoiceApplication(VoiceHandler):
         return bool(origin) and (urlsplit(origin).netloc == host or origin in self.get_rules().allowed_origins)
 
     def get_client(self) -> novasonic.NovaSonic:
-        """Return ``client``; override it to choose by ``self.conversation.region``."""
+        """Return ``client``; override it for sites with several regions, or whose pages bring their own keys."""
         return self.client

@@ -11,6 +11,8 @@ import novasonic
 
 from . import wire
 from .companion import Companion, Conversation
+from .door import Doorkeeper, scope_address
+from .guard import PageGuard
 from .hooks import Hooks
 from .life import Life
 from .outlet import Outlet
@@ -25,9 +27,8 @@ __all__ = ["VoiceHandler", "open_handlers"]
 
 logger = logging.getLogger(__name__)
 
-# An honest page sends none; beyond this many the socket is closed.
-MAX_BAD_MESSAGES = 20
-REFUSAL_REPORT_SECONDS = 1.0
+doorkeeper = Doorkeeper()
+"""Of this process."""
 
 open_handlers: WeakSet[VoiceHandler] = WeakSet()
 """Those of this process whose page is there."""
@@ -38,8 +39,8 @@ _C = TypeVar("_C", bound=Companion)
 class VoiceHandler(Hooks):
     """Join one page to one conversation over the browser wire (``docs/reference/browser-wire.md``).
 
-    Whoever has the socket (a Channels consumer, an ASGI application) calls `enter` once the socket is accepted,
-    `take` with each frame, `leave` when the page has gone, and gives `send_frame` and `close_socket`.
+    Whoever has the socket (a Channels consumer, an ASGI application) calls `arrive` before it accepts the socket and
+    `enter` after it, `take` with each frame, `leave` when the page has gone, and gives `send_frame` and `close_socket`.
 
     One task, `Life`, owns the conversation from the page's first message to the end; nothing else opens, reads or
     closes the session. A binary frame goes from the socket into the session without a wait.
@@ -62,7 +63,8 @@ class VoiceHandler(Hooks):
         self.conversation = Conversation()
         self.companions: Sequence[Companion] = ()
         self.chosen = wire.Initialize()
-        self.refused_frames = 0
+        self.page_rules = self.get_page_rules()
+        self.guard = PageGuard(self.input_rate, self.caps)
         self.outlet = Outlet(self)
         self.waiting = Waiting(self.input_rate)
         self.successions = 0
@@ -74,8 +76,7 @@ class VoiceHandler(Hooks):
         self._clock: asyncio.Task[None] | None = None
         self._spoke = asyncio.Event()  # the page's first message
         self._ticket_due = False
-        self._bad_messages = 0
-        self._reported_at = float("-inf")
+        self._outside: str | None = None  # the address that waits outside: nobody known
         self._finished = False
         self.end_reason: str | None = None
         """Why it was hung up."""
@@ -89,10 +90,26 @@ class VoiceHandler(Hooks):
         """Return the companion of this kind, if one goes with the conversation."""
         return next((one for one in self.companions if isinstance(one, kind)), None)
 
-    async def enter(self) -> None:
-        """Look at who has come; the socket is accepted, so that a page that is refused learns why."""
-        open_handlers.add(self)
+    async def arrive(self) -> bool:
+        """Look at who comes, before the socket is accepted; False: refuse it without.
+
+        What is counted by address is refused here, where refusing costs least; whoever is refused for who they are is
+        accepted first and told why.
+        """
+        rules = self.get_rules()
+        address = scope_address(self.scope, rules.trusted_proxies)
+        if not doorkeeper.knock(address, asyncio.get_running_loop().time(), rules.handshakes_per_minute):
+            return False
         self.user = await self.authenticate()
+        if self.user is None:
+            if not doorkeeper.wait_outside(address):
+                return False
+            self._outside = address
+        return True
+
+    async def enter(self) -> None:
+        """Let in, or tell why not, who has arrived: the socket is accepted."""
+        open_handlers.add(self)
         self._ticket_due = self.tickets and self.user is None
         # WebSockets carry cookies across sites and no CSRF token: the Origin check is the defence. Who brings a ticket
         # brings no cookie.
@@ -102,13 +119,19 @@ class VoiceHandler(Hooks):
             self._clock = asyncio.create_task(self._keep_time(), name="novasonic-clock")
 
     async def _admit_user(self) -> bool:
-        if await self.is_allowed():
-            return True
-        if self.user is None:
+        allowed = await self.is_allowed()
+        if not allowed and self.user is None:
             await self.finish(CloseCode.NOT_SIGNED_IN, "not_signed_in", "Sign in to talk.")
-        else:
+        elif not allowed:
             await self.finish(CloseCode.NOT_ALLOWED, "not_allowed", "You may not talk here.")
-        return False
+        else:
+            self._settle()
+        return allowed
+
+    def _settle(self) -> None:
+        if self._outside is not None:
+            doorkeeper.settle(self._outside)
+            self._outside = None
 
     async def _keep_time(self) -> None:
         rules = self.get_rules()
@@ -121,10 +144,12 @@ class VoiceHandler(Hooks):
         while True:
             await asyncio.sleep(rules.heartbeat_seconds)
             await self.tell(wire.heartbeat())
+            await self._report()
 
     async def leave(self) -> None:
         """End everything that belongs to this socket; the page has gone, or the server goes."""
         self.outlet.gone = True
+        self._settle()
         open_handlers.discard(self)
         for task in (self._clock, self._conversing):
             if task is not None:
@@ -142,23 +167,26 @@ class VoiceHandler(Hooks):
             return
         self._spoke.set()
         try:
-            if self._ticket_due:
-                await self._take_ticket(text)
-            elif pcm is not None:
-                if pcm:
-                    await self._take(wire.parse_binary(pcm, self.input_rate))
+            if pcm is not None:
+                message: bytes | wire.ClientMessage = wire.parse_binary(pcm, self.input_rate)
             elif text is not None:
-                await self._take(wire.parse_text(text, self.input_rate, self._page_rules))
+                message = wire.parse_text(text, self.input_rate, self.page_rules)
+            else:
+                return
+            if self._ticket_due and not await self._take_ticket(message):
+                return
+            if self.guard.takes(message, asyncio.get_running_loop().time()):
+                await self._take(message)
+            else:
+                await self._report()
         except wire.WireError as error:
             await self._refuse(error)
 
-    async def _take_ticket(self, text: str | None) -> None:
-        message = wire.parse_text(text, self.input_rate, self._page_rules) if text is not None else None
+    async def _take_ticket(self, message: bytes | wire.ClientMessage) -> bool:
         ticket = message.ticket if isinstance(message, wire.Initialize) else None
         self.user = await self.redeem_ticket(ticket) if ticket else None
         self._ticket_due = False
-        if await self._admit_user() and message is not None:
-            await self._take(message)
+        return await self._admit_user()
 
     async def _take(self, message: bytes | wire.ClientMessage) -> None:
         match message:
@@ -180,7 +208,7 @@ class VoiceHandler(Hooks):
                 if self.session is not None:
                     await self._pass_on(self.session, message)
                 elif not self.waiting.keep(message):
-                    await self._count_refused()
+                    await self._refuse_audio()
 
     def _begin(self, chosen: wire.Initialize) -> None:
         self.chosen = chosen
@@ -212,7 +240,7 @@ class VoiceHandler(Hooks):
                         for companion in self.companions:
                             companion.heard(message)
                     else:
-                        await self._count_refused()
+                        await self._refuse_audio()
                 case wire.AudioChunk():
                     # `is_complete` needs nothing: where no frame comes, the session sends silence by itself.
                     if message.pcm:
@@ -233,20 +261,18 @@ class VoiceHandler(Hooks):
                     "refused", "The conversation could not take this.", message_id=message_id
                 ) from error
 
-    async def _count_refused(self) -> None:
-        self.refused_frames += 1
-        now = asyncio.get_running_loop().time()
-        if now - self._reported_at >= REFUSAL_REPORT_SECONDS:
-            self._reported_at = now
-            report = wire.error("audio_refused", "Audio comes faster than it is taken; some was lost.", retryable=True)
-            await self.tell(report | {"refusedFrames": self.refused_frames})
+    async def _refuse_audio(self) -> None:
+        self.guard.session_refused()
+        await self._report()
+
+    async def _report(self) -> None:
+        for report in self.guard.report(asyncio.get_running_loop().time()):
+            await self.tell(report)
 
     async def _refuse(self, error: wire.WireError) -> None:
-        self._bad_messages += 1
+        error = self.guard.mistake(error, asyncio.get_running_loop().time())
         if error.close is not None:
             await self.hang_up(error.close, error.code, error.message)
-        elif self._bad_messages > MAX_BAD_MESSAGES:
-            await self.hang_up(CloseCode.BAD_MESSAGE, "too_many_bad_messages", "Too many messages made no sense.")
         else:
             await self.tell(wire.error(error.code, error.message, message_id=error.message_id))
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import novasonic
 
+from .choices import PageRules
+from .guard import PageCaps
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -29,6 +32,12 @@ class SiteRules:
     """How long a page may say nothing after its socket opened."""
     heartbeat_seconds: float = 25.0
     """So often a page is sent something, for proxies that close what is silent."""
+    handshakes_per_minute: int = 60
+    """From one address, signed in or not."""
+    trusted_proxies: int = 0
+    """How many proxies stand before the server: so many of ``X-Forwarded-For``, from its end, are believed."""
+    accept_client_credentials: bool = False
+    """Lets pages bring their own AWS keys, and their own prompt with them."""
 
 
 class Hooks:
@@ -61,9 +70,15 @@ class Hooks:
     realtime: ClassVar[bool] = True
     """False: the page sends audio at all times, as a microphone does; nothing is paced and no silence is added."""
     voices: ClassVar[Collection[str]] = ()
-    """Voices that a page may choose by `initialize`."""
+    """Voices that a page may choose by `initialize`; so with the others."""
+    models: ClassVar[Collection[str]] = ()
+    regions: ClassVar[Collection[str]] = ()
+    languages: ClassVar[Collection[str]] = ()
+    """What a page chose is ``self.chosen.language``, for ``get_system_prompt`` to heed."""
     prewarm: ClassVar[bool] = False
     """True: the stream opens, and costs, at `initialize` and not only at the first audio or text."""
+    caps: ClassVar[PageCaps] = PageCaps()
+    """How much a page may send."""
     tickets: ClassVar[bool] = False
     """True: whoever is not signed in may show a one-time ticket in `initialize`, and needs no Origin header."""
 
@@ -80,8 +95,22 @@ class Hooks:
         """Return what holds for all conversations of the site."""
         return SiteRules()
 
+    def get_page_rules(self) -> PageRules:
+        """Return what a page may choose and send."""
+        return PageRules(
+            voices=self.voices,
+            models=self.models,
+            regions=self.regions,
+            languages=self.languages,
+            accept_client_credentials=self.get_rules().accept_client_credentials,
+        )
+
     def get_client(self) -> novasonic.NovaSonic:
-        """Return the client that opens this conversation, in ``self.conversation.region`` where that is set."""
+        """Return the client that opens this conversation.
+
+        In ``self.conversation.region`` where that is set, and by ``self.chosen.credentials`` where the page may bring
+        them.
+        """
         raise NotImplementedError
 
     def get_companions(self) -> Sequence[Companion]:
@@ -105,7 +134,7 @@ class Hooks:
 
     def get_model(self) -> str:
         """Return the model to talk to."""
-        return self.model or novasonic.NOVA_2_SONIC
+        return self.chosen.model or self.model or novasonic.NOVA_2_SONIC
 
     async def get_owner(self) -> str | None:
         """Return who pays: limits and records are kept by this key."""

@@ -63,6 +63,7 @@ class Life:
         handler, conversation = self._handler, self._handler.conversation
         await handler.prepare()
         conversation.owner = await handler.get_owner()
+        conversation.region = handler.chosen.region
         handler.companions = tuple(handler.get_companions())
         for companion in handler.companions:
             self._began.append(companion)
@@ -76,7 +77,7 @@ class Life:
         handler, conversation = self._handler, self._handler.conversation
         arguments: dict[str, Any] = {
             "model": handler.get_model(),
-            "system": await handler.get_system_prompt(),
+            "system": handler.chosen.system or await handler.get_system_prompt(),
             "voice": handler.chosen.voice or handler.voice,
             "input_rate": handler.input_rate,
             "output_rate": handler.output_rate,

@@ -10,7 +10,8 @@ from . import wire
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_AUDIO_MS = 5_000
+# A recording comes whole, before the stream is open; the guard bounds what a microphone may send.
+MAX_AUDIO_MS = 30_000
 MAX_MESSAGES = 64
 
 

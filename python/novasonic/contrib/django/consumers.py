@@ -10,6 +10,7 @@ from channels.db import aclose_old_connections
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.security.websocket import AllowedHostsOriginValidator
 
+from novasonic import Credentials, NovaSonic
 from novasonic.contrib.asgi.handler import VoiceHandler
 from novasonic.contrib.asgi.hooks import SiteRules
 
@@ -20,7 +21,6 @@ from .permissions import Permission, get_permission
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from novasonic import NovaSonic
     from novasonic.contrib.asgi.companion import Companion
 
 __all__ = ["NovaSonicConsumer"]
@@ -46,8 +46,11 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         """Accept first, so that a page that is refused learns why from the close code."""
-        await self.accept()
-        await self.enter()
+        if await self.arrive():
+            await self.accept()
+            await self.enter()
+        else:
+            await self.close()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one socket, and leave no task behind however that ends: disconnect, failure or cancellation."""
@@ -92,11 +95,24 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
             allowed_origins=chosen.allowed_origins,
             first_message_seconds=chosen.first_message_seconds,
             heartbeat_seconds=chosen.heartbeat_seconds,
+            handshakes_per_minute=chosen.handshakes_per_minute,
+            trusted_proxies=chosen.trusted_proxies,
+            accept_client_credentials=chosen.accept_client_credentials,
         )
 
     def get_client(self) -> NovaSonic:
-        """Return the process's client, of another region where the conversation has one."""
+        """Return the process's client, in the conversation's region; by the page's own keys, one of its own."""
         chosen = get_settings()
+        keys = self.chosen.credentials
+        if keys is not None:
+            # Of this conversation alone: nobody else may ever talk by it.
+            return NovaSonic(
+                region=keys.region,
+                credentials=Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token),
+                endpoint_url=chosen.endpoint_url,
+                ca_bundle=chosen.ca_bundle,
+                allow_insecure=chosen.allow_insecure,
+            )
         return get_client(replace(chosen, region=self.conversation.region or chosen.region))
 
     def get_companions(self) -> Sequence[Companion]:
@@ -122,5 +138,5 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
         await aclose_old_connections()
 
     def get_model(self) -> str:
-        """Return ``model``, or ``NOVASONIC["MODEL"]``."""
-        return self.model or get_settings().model
+        """Return what the page chose, ``model``, or ``NOVASONIC["MODEL"]``."""
+        return self.chosen.model or self.model or get_settings().model
