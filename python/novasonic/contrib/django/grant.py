@@ -114,7 +114,9 @@ def assume(settings: Settings, name: str) -> Keys:
     except botocore.exceptions.ClientError as error:
         # Its text names the account, the role and who asked.
         raise GrantError(f"sts: {error.response.get('Error', {}).get('Code', 'unknown')}") from None
-    except botocore.exceptions.BotoCoreError as error:
+    except GrantError:
+        raise
+    except Exception as error:  # botocore quotes answers it cannot read, and they may hold keys
         raise GrantError(f"sts: {type(error).__name__}") from None
     return Keys(
         given["AccessKeyId"],
