@@ -27,6 +27,7 @@ ACTIONS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream")
 
 # A region becomes a part of host names and ARNs.
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d{1,2}")
+ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,500}")
 _MODEL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.:_-]{0,200}")
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _CONNECT_SECONDS = 3

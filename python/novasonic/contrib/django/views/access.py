@@ -42,10 +42,11 @@ def is_from_here(request: HttpRequest) -> bool:
     if any(name in request.headers for name in _FORWARDED):
         return False
     host = urlsplit(f"//{request.get_host()}").hostname or ""
-    return _is_loopback(request.META.get("REMOTE_ADDR", "")) and (host == "localhost" or _is_loopback(host))
+    return is_loopback(request.META.get("REMOTE_ADDR", "")) and (host == "localhost" or is_loopback(host))
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Say whether an IP address is this machine's own; False for names."""
     try:
         found = ip_address(address)
     except ValueError:
