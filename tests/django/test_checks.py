@@ -12,7 +12,7 @@ from novasonic.contrib.django.conf import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "checks.md"
 ROLE = "arn:aws:iam::111122223333:role/page"
-SOUND = {"PERMISSION": "django.contrib.auth.get_user", "REGION": "us-east-1"}
+SOUND = {"REGION": "us-east-1"}
 REDIS_LAYER = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
 
 
@@ -65,6 +65,7 @@ def test_a_sound_site_passes(ids):
         ({"CREDENTIALS_ENDPOINT": {}}, ["E001"]),
         ({"PERMISSION": "nowhere.Permission"}, ["E002"]),
         ({"PERMISSION": "math.pi"}, ["E002"]),
+        ({"PERMISSION": "novasonic.contrib.django.permissions.IsStaff"}, []),
         ({"REDACT": "nowhere.redact"}, ["E003"]),
         ({"REDACT": "string.capwords", "TRANSCRIPTS": "redacted"}, []),
         ({"TRANSCRIPTS": "redacted"}, ["E003"]),

@@ -45,7 +45,8 @@ def draining(monkeypatch):
 @pytest.fixture
 def talking(monkeypatch):
     """Two pages, one of which talks."""
-    handlers = [SimpleNamespace(session=SimpleNamespace(id="s-1")), SimpleNamespace(session=None)]
+    one, other = SimpleNamespace(id="s-1"), SimpleNamespace(id="s-2")
+    handlers = [SimpleNamespace(conversation=one, session=True), SimpleNamespace(conversation=other, session=None)]
     known = live._known
     monkeypatch.setattr(live, "_known", lambda *what: handlers if what[1] == "open_handlers" else known(*what))
 
@@ -150,6 +151,10 @@ async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking
     meters = metering.Meters()
     for module in ("novasonic.contrib.django.metering", "novasonic.contrib.django.views.exposition"):
         monkeypatch.setattr(f"{module}.meters", meters)
+    snapshot = SimpleNamespace(
+        waiting=1, pools={"us-east-1": SimpleNamespace(leases=7)}, refusals={"owner_usd": 2}, redis="down"
+    )
+    monkeypatch.setattr("novasonic.contrib.django.views.exposition.limits", lambda: [snapshot])
     companion = metering.Metering(None)
     await companion.opened(None)
     timings = events.Timings(started=1.0, user_ended=1.0, first_audio=1.6, ended=3.0)
@@ -170,6 +175,10 @@ async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking
     assert told >= {
         "novasonic_connections 2.0",
         "novasonic_sessions 1.0",
+        "novasonic_waiting 1.0",
+        'novasonic_leases{pool="us-east-1"} 7.0',
+        'novasonic_refusals_total{reason="owner_usd"} 2.0',
+        "novasonic_redis_down 1.0",
         "novasonic_draining 0.0",
         "novasonic_conversations_opened_total 1.0",
         'novasonic_conversations_ended_total{reason="closed"} 1.0',

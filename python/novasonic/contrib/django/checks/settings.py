@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 from novasonic import catalog
 from novasonic.contrib.django import grant
 from novasonic.contrib.django.conf import get_settings
+from novasonic.contrib.django.permissions import get_permission
 from novasonic.contrib.django.views.cors import normal_origin
 
 from .base import TAG, endpoint, error, is_installed, is_on_this_machine, settings_or_none, warning, workers
@@ -50,12 +51,15 @@ def check_values(**_: Any) -> list[CheckMessage]:
 
 
 def _paths(found: Settings) -> Iterator[CheckMessage]:
-    if (problem := _import_problem(found.permission)) is not None:
-        hint = "Name a class of your own, or leave PERMISSION out: then whoever is signed in may talk."
-        yield error(2, f'NOVASONIC["PERMISSION"] = {found.permission!r}: {problem}', hint)
-    if found.redact is not None and (problem := _import_problem(found.redact)) is not None:
+    try:
+        get_permission()
+    # Whatever the site's module raises at import is its author's to know.
+    except Exception as problem:
+        hint = "Name a Permission of your own, or leave PERMISSION out: then whoever is signed in may talk."
+        yield error(2, f'NOVASONIC["PERMISSION"] = {found.permission!r}: {type(problem).__name__}: {problem}', hint)
+    if found.redact is not None and (why := _import_problem(found.redact)) is not None:
         hint = "Name `async def redact(text, *, role) -> str` by its dotted path."
-        yield error(3, f'NOVASONIC["REDACT"] = {found.redact!r}: {problem}', hint)
+        yield error(3, f'NOVASONIC["REDACT"] = {found.redact!r}: {why}', hint)
     if found.transcripts == "redacted" and found.redact is None:
         hint = 'Name the function in NOVASONIC["REDACT"], or choose TRANSCRIPTS = "full" or "off".'
         yield error(3, 'NOVASONIC["TRANSCRIPTS"] is "redacted", and nothing is there to redact them.', hint)
@@ -64,7 +68,6 @@ def _paths(found: Settings) -> Iterator[CheckMessage]:
 def _import_problem(path: str) -> str | None:
     try:
         found = import_string(path)
-    # Whatever the site's module raises at import is its author's to know.
     except Exception as problem:
         return f"{type(problem).__name__}: {problem}."
     return None if callable(found) else "it is not callable."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from novasonic.contrib.django.permissions import get_permission
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -24,13 +25,8 @@ async def user_of(request: HttpRequest) -> Any | None:
 
 async def is_allowed(request: HttpRequest, user: Any | None) -> bool:
     """Ask ``NOVASONIC["PERMISSION"]``, as a consumer does before it lets somebody talk."""
-    try:
-        permissions = importlib.import_module("novasonic.contrib.django.permissions")
-    except ModuleNotFoundError:
-        return user is not None
-    permission = permissions.get_permission()
     scope = {**getattr(request, "scope", {"type": "http", "path": request.path}), "user": user}
-    return bool(await permission.is_allowed(user=user, scope=scope))
+    return await get_permission().allows(user=user, scope=scope)
 
 
 def is_from_here(request: HttpRequest) -> bool:

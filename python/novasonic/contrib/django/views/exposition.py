@@ -9,8 +9,11 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from novasonic.contrib.django.metering import RESPONSE_BUCKETS, meters
 
+from .live import limits
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from .live import Live
 
@@ -25,10 +28,9 @@ class Exposition(Collector):
         """Yield each family."""
         live = self._live
         yield _gauge("novasonic_connections", "Open sockets of pages.", live.connections)
-        yield _gauge("novasonic_sessions", "Conversations that hold a stream of the service.", live.sessions)
+        yield _gauge("novasonic_sessions", "Conversations.", live.sessions)
         yield _gauge("novasonic_draining", "1 while this worker takes no new conversations.", live.draining)
-        for name, value in sorted(live.counts.items()):
-            yield _gauge(f"novasonic_limits_{name}", "As the limits count it; site-wide where Redis is shared.", value)
+        yield from _limits(limits())
         yield CounterMetricFamily("novasonic_conversations_opened", "Conversations opened.", value=meters.opened)
         yield _counter("novasonic_conversations_ended", "Conversations ended.", "reason", meters.conversations)
         yield _counter("novasonic_turns", "Turns ended.", "end", meters.turns)
@@ -46,6 +48,22 @@ def registry(live: Live) -> CollectorRegistry:
     made = CollectorRegistry(auto_describe=False)
     made.register(Exposition(live))
     return made
+
+
+def _limits(snapshots: Sequence[Any]) -> Iterator[Metric]:
+    waiting = sum(snapshot.waiting for snapshot in snapshots)
+    yield _gauge("novasonic_waiting", "Conversations of this process that stand in line for a stream.", waiting)
+    leases = GaugeMetricFamily("novasonic_leases", "Streams in use, of all processes with Redis.", labels=["pool"])
+    refusals = CounterMetricFamily("novasonic_refusals", "Conversations not admitted.", labels=["reason"])
+    for snapshot in snapshots:
+        for pool, count in sorted(snapshot.pools.items()):
+            leases.add_metric([pool], count.leases)
+        for reason, count in sorted(snapshot.refusals.items()):
+            refusals.add_metric([reason], count)
+    yield leases
+    yield refusals
+    down = any(snapshot.redis == "down" for snapshot in snapshots)
+    yield _gauge("novasonic_redis_down", "1 while Redis does not answer and this process counts by itself.", down)
 
 
 def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:

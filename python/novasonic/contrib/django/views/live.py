@@ -7,9 +7,8 @@ none is needed to show a page.
 from __future__ import annotations
 
 import importlib
-import inspect
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
@@ -20,7 +19,6 @@ from .api import Refusal
 from .grants import RETRY_SECONDS, grants
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from novasonic.contrib.django.conf import Settings
@@ -38,29 +36,33 @@ class AccessNotWritten(Exception):  # noqa: N818 - says what became of it
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A moment of the site, or of this process where workers share nothing."""
+    """A moment of the site, or of this process where workers share nothing.
+
+    Of other workers those pages count that have a conversation: who has said nothing yet is known to its own alone.
+    """
 
     connections: int = 0
     """Open sockets."""
     sessions: int = 0
-    """Conversations that hold a stream of the service."""
+    """Conversations."""
     session_ids: tuple[str, ...] = ()
     draining: bool = False
     """Whether this worker takes no new ones."""
-    counts: Mapping[str, float] = field(default_factory=dict)
-    """What the limits count: streams in use, owners in line."""
 
 
 async def look() -> Live:
     """Ask everybody who knows."""
-    here = _here()
-    counts = _known("django.limits.office", "snapshot")
+    handlers = list(_known("asgi.handler", "open_handlers") or ())
+    here = {str(handler.conversation.id): handler.session is not None for handler in handlers}
+    # Those of this process are known without asking; the others by Redis or the layer, where there are others.
+    ask = _known("django.workers.supervision", "conversations")
+    elsewhere = {one.id for one in await ask()} - here.keys() if ask is not None else set()
+    sessions = elsewhere | {name for name, talks in here.items() if talks}
     return Live(
-        connections=here.connections,
-        sessions=here.sessions,
-        session_ids=here.session_ids,
+        connections=len(here) + len(elsewhere),
+        sessions=len(sessions),
+        session_ids=tuple(sorted(sessions)),
         draining=is_draining(),
-        counts=_numbers(await _answer(counts)) if counts is not None else {},
     )
 
 
@@ -70,10 +72,10 @@ def is_draining() -> bool:
     return bool(ask()) if ask is not None else False
 
 
-def _here() -> Live:
-    handlers = _known("asgi.handler", "open_handlers") or ()
-    sessions = [handler.session.id for handler in list(handlers) if handler.session is not None]
-    return Live(connections=len(handlers), sessions=len(sessions), session_ids=tuple(sorted(sessions)))
+def limits() -> list[Any]:
+    """Return what this process knows of the limits, without asking anybody: `novasonic.contrib.django.limits`."""
+    ask = _known("django.limits.office", "snapshots")
+    return [] if ask is None else list(ask())
 
 
 def _known(module: str, name: str) -> Any | None:
@@ -81,15 +83,6 @@ def _known(module: str, name: str) -> Any | None:
         return getattr(importlib.import_module(f"{_HOME}.{module}"), name, None)
     except ModuleNotFoundError:
         return None
-
-
-async def _answer(ask: Any) -> Any:
-    answer = ask()
-    return await answer if inspect.isawaitable(answer) else answer
-
-
-def _numbers(snapshot: Any) -> dict[str, float]:
-    return {name: value for name, value in dict(snapshot).items() if isinstance(value, int | float)}
 
 
 async def lease_for_page(user: Any, settings: Settings, *, seconds: float) -> Lease:
@@ -114,11 +107,18 @@ async def write_access(user: Any, *, name: str, expires_at: datetime) -> None:
     Raises:
         AccessNotWritten: Nobody will know.
     """
-    write = _known("django.records.access", "write_access")
-    if write is None:
+    row = _known("django.models", "AccessRecord")
+    if row is None:
         logger.info("Keys for a page: %s until %s", name, expires_at.isoformat())
         return
+    detail = f"{name} until {expires_at.isoformat(timespec='seconds')}"
     try:
-        await _answer(lambda: write(user=user, action="credentials", detail=f"{name} until {expires_at.isoformat()}"))
+        await row.objects.acreate(
+            action=row.Action.CREDENTIALS,
+            user=user,
+            username=user.get_username()[:150],
+            owner=str(user.pk),
+            detail=detail,
+        )
     except DatabaseError as error:
         raise AccessNotWritten(type(error).__name__) from None
