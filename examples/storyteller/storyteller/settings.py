@@ -58,3 +58,6 @@ USE_TZ = True
 
 # With AWS credentials in the environment this is all it takes; the demo points it at the emulator instead.
 NOVASONIC = {"REGION": os.environ.get("AWS_REGION", "us-east-1")}
+# Pages that talk to AWS by themselves get keys of this role at /api/aws-credentials/; without a role nobody does.
+if "STORYTELLER_PAGE_ROLE" in os.environ:
+    NOVASONIC["CREDENTIALS_ENDPOINT"] = {"ROLE_ARN": os.environ["STORYTELLER_PAGE_ROLE"]}

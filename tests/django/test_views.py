@@ -1,0 +1,256 @@
+"""What operators and pages are told over HTTP, and whose pages may read it."""
+
+import asyncio
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import AsyncClient, RequestFactory
+
+from novasonic import events
+from novasonic.contrib.django import metering
+from novasonic.contrib.django.views import SOCKET_PATH, MetricsView, TalkView, cors, live
+from novasonic.contrib.django.views.access import is_from_here
+
+APP = "https://app.example.org"
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def people():
+    """Make users of the database."""
+
+    async def people(**fields):
+        return await get_user_model().objects.acreate(username=f"user-{fields}", **fields)
+
+    return people
+
+
+@pytest.fixture
+def client_of(people):
+    async def client_of(**fields):
+        client = AsyncClient()
+        await client.aforce_login(await people(**fields))
+        return client
+
+    return client_of
+
+
+@pytest.fixture
+def draining(monkeypatch):
+    monkeypatch.setattr(live, "is_draining", lambda: True)
+
+
+@pytest.fixture
+def talking(monkeypatch):
+    """Two pages, one of which talks."""
+    one, other = SimpleNamespace(id="s-1"), SimpleNamespace(id="s-2")
+    handlers = [SimpleNamespace(conversation=one, session=True), SimpleNamespace(conversation=other, session=None)]
+    known = live._known
+    monkeypatch.setattr(live, "_known", lambda *what: handlers if what[1] == "open_handlers" else known(*what))
+
+
+def test_what_others_import_from_the_views_is_there():
+    assert SOCKET_PATH == "novasonic/ws/"
+    assert TalkView.socket_path == SOCKET_PATH
+
+
+async def test_status_counts_for_those_who_may_talk(client_of, talking):
+    answer = await (await client_of()).get("/status/")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told.pop("timestamp")[:2], told) == ("20", {"status": "ok", "activeConnections": 2, "activeSessions": 1})
+    assert answer["Cache-Control"] == "no-store"
+
+
+async def test_status_names_conversations_to_staff_alone(client_of, talking):
+    assert (await (await client_of(is_staff=True)).get("/status/")).json()["sessionIds"] == ["s-1"]
+
+
+async def test_status_is_not_for_strangers_nor_for_the_deactivated(client_of, people):
+    answer = await AsyncClient().get("/status/")
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in")
+    client = await client_of()
+    await get_user_model().objects.all().aupdate(is_active=False)
+    assert (await client.get("/status/")).status_code == 401
+
+
+async def test_status_tells_that_the_worker_is_drained(client_of, draining):
+    assert (await (await client_of()).get("/status/")).json()["status"] == "draining"
+
+
+async def test_health_needs_nobody_and_tells_nothing():
+    answer = await AsyncClient().get("/health/")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (await AsyncClient().head("/health/")).status_code == 200
+
+
+async def test_health_is_bad_while_the_worker_is_drained(draining):
+    answer = await AsyncClient().get("/health/")
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+@pytest.mark.django_db(databases=[])
+async def test_health_asks_no_database():
+    assert (await AsyncClient().get("/health/")).status_code == 200
+
+
+async def test_other_methods_are_refused():
+    answer = await AsyncClient().post("/health/")
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+# Metrics.
+
+
+async def test_metrics_are_off_by_default(client_of):
+    assert (await (await client_of(is_staff=True)).get("/metrics/")).status_code == 404
+
+
+async def metrics_for(user, *, address="127.0.0.1", host="localhost"):
+    request = RequestFactory().get("/metrics/", headers={"host": host}, REMOTE_ADDR=address)
+    request.auser = AsyncMock(return_value=user)
+    return await MetricsView.as_view()(request)
+
+
+async def test_metrics_are_for_staff_and_for_this_machine(people, settings):
+    settings.NOVASONIC = {"METRICS": True}
+    away = {"address": "192.0.2.7", "host": "testserver"}
+    assert (await metrics_for(None)).status_code == 200
+    assert (await metrics_for(await people(is_staff=True), **away)).status_code == 200
+    assert (await metrics_for(await people(), **away)).status_code == 404
+    assert (await metrics_for(None, **away)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "expected"),
+    [
+        ("127.0.0.1", {"host": "localhost:8000"}, True),
+        ("127.0.0.1", {"host": "127.0.0.1:8000"}, True),
+        ("::1", {"host": "[::1]:8000"}, True),
+        ("::1", {"host": "[::1]"}, True),
+        ("::ffff:127.0.0.1", {"host": "localhost"}, True),
+        ("192.0.2.7", {"host": "localhost"}, False),
+        ("", {"host": "localhost"}, False),  # a UNIX socket: who knows who is behind it
+        ("127.0.0.1", {"host": "voice.example.org"}, False),
+        ("127.0.0.1", {"host": "localhost", "x-forwarded-for": "192.0.2.7"}, False),
+        ("127.0.0.1", {"host": "localhost", "via": "1.1 proxy"}, False),
+        ("127.0.0.1", {"host": "localhost", "forwarded": "for=192.0.2.7"}, False),
+    ],
+)
+@pytest.mark.django_db(databases=[])
+def test_what_a_proxy_passes_on_is_not_from_here(address, headers, expected, settings):
+    settings.ALLOWED_HOSTS = ["*"]
+    request = RequestFactory().get("/", headers=headers, REMOTE_ADDR=address)
+    assert is_from_here(request) is expected
+
+
+async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking):
+    settings.NOVASONIC = {"METRICS": True}
+    meters = metering.Meters()
+    for module in ("novasonic.contrib.django.metering", "novasonic.contrib.django.views.exposition"):
+        monkeypatch.setattr(f"{module}.meters", meters)
+    snapshot = SimpleNamespace(
+        waiting=1, pools={"us-east-1": SimpleNamespace(leases=7)}, refusals={"owner_usd": 2}, redis="down"
+    )
+    monkeypatch.setattr("novasonic.contrib.django.views.exposition.limits", lambda: [snapshot])
+    companion = metering.Metering(None)
+    await companion.opened(None)
+    timings = events.Timings(started=1.0, user_ended=1.0, first_audio=1.6, ended=3.0)
+    place = {"at": 3.0, "turn": 1, "raw_type": "x"}
+    counts = events.TokenCounts(speech_in=10, text_in=2, speech_out=30, text_out=4)
+    for event in (
+        events.TurnEnded(interrupted=False, timings=timings, **place),
+        events.ToolFinished(id="t", ok=False, seconds=0.1, **place),
+        events.Renewing(reason="age", **place),
+        events.Usage(delta=counts, total=counts, usd=0.25, **place),
+        events.Usage(delta=counts, total=counts, usd=0.75, **place),
+    ):
+        companion.event(event)
+    await companion.ended("closed", TimeoutError())
+    answer = await metrics_for(None)
+    assert answer["Content-Type"].startswith("text/plain")
+    told = set(answer.content.decode().splitlines())
+    assert told >= {
+        "novasonic_connections 2.0",
+        "novasonic_sessions 1.0",
+        "novasonic_waiting 1.0",
+        'novasonic_leases{pool="us-east-1"} 7.0',
+        'novasonic_refusals_total{reason="owner_usd"} 2.0',
+        "novasonic_redis_down 1.0",
+        "novasonic_draining 0.0",
+        "novasonic_conversations_opened_total 1.0",
+        'novasonic_conversations_ended_total{reason="closed"} 1.0',
+        'novasonic_turns_total{end="whole"} 1.0',
+        'novasonic_tool_calls_total{result="failed"} 1.0',
+        'novasonic_renewals_total{reason="age"} 1.0',
+        'novasonic_tokens_total{kind="speech_out"} 60.0',
+        "novasonic_usd_total 0.75",
+        'novasonic_errors_total{error="TimeoutError"} 1.0',
+        'novasonic_response_seconds_bucket{le="0.5"} 0.0',
+        'novasonic_response_seconds_bucket{le="0.75"} 1.0',
+        "novasonic_response_seconds_count 1.0",
+    }
+    assert not any(line.startswith("python_info") for line in told), "the site's own registry is not ours to show"
+
+
+# Origins.
+
+
+@pytest.mark.parametrize(
+    ("origin", "normal"),
+    [
+        ("https://app.example.org", "https://app.example.org"),
+        ("https://APP.example.org:443", "https://app.example.org"),
+        ("http://localhost:5173", "http://localhost:5173"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("null", None),
+        ("*", None),
+        ("https://app.example.org/path", None),
+        ("https://app.example.org@evil.example", None),
+        ("https://app.example.org:99999", None),
+        ("ftp://app.example.org", None),
+        ("https://", None),
+    ],
+)
+@pytest.mark.django_db(databases=[])
+def test_an_origin_is_a_scheme_a_host_and_a_port(origin, normal):
+    assert cors.normal_origin(origin) == normal
+
+
+async def test_pages_of_the_list_may_read_and_no_others(client_of, settings):
+    settings.NOVASONIC = {"ALLOWED_ORIGINS": [APP]}
+    client = await client_of()
+    answer = await client.get("/status/", headers={"origin": APP})
+    assert answer["Access-Control-Allow-Origin"] == APP
+    assert answer["Access-Control-Allow-Credentials"] == "true"
+    assert "Origin" in answer["Vary"]
+    for origin in ("https://evil.example", "https://app.example.org.evil.example", "http://app.example.org", "null"):
+        answer = await client.get("/status/", headers={"origin": origin})
+        assert "Access-Control-Allow-Origin" not in answer
+        assert "Origin" in answer["Vary"]
+
+
+async def test_a_browser_that_asks_first_is_told(settings):
+    settings.NOVASONIC = {"ALLOWED_ORIGINS": [APP]}
+    headers = {"origin": APP, "access-control-request-method": "GET", "access-control-request-headers": "x-csrftoken"}
+    answer = await AsyncClient().options("/status/", headers=headers)
+    assert answer.status_code == 204
+    assert answer["Access-Control-Allow-Origin"] == APP
+    assert answer["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS"
+    assert "x-csrftoken" in answer["Access-Control-Allow-Headers"]
+    answer = await AsyncClient().options("/status/", headers={**headers, "origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in answer
+
+
+async def test_a_refusal_can_be_read_by_pages_of_the_list_too(settings):
+    settings.NOVASONIC = {"ALLOWED_ORIGINS": [APP]}
+    answer = await AsyncClient().get("/status/", headers={"origin": APP})
+    assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (401, APP)
+
+
+async def test_many_may_ask_at_once(client_of, talking):
+    client = await client_of()
+    answers = await asyncio.gather(*(client.get("/health/") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
