@@ -1,0 +1,229 @@
+"""The store that processes share: one Lua script on Redis, its commands sent in batches over one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from dataclasses import asdict
+from importlib import import_module
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .store import (
+    LEASE_SECONDS,
+    LINE_SECONDS,
+    MEMORY_SECONDS,
+    SETTLE_SECONDS,
+    Claim,
+    Entry,
+    News,
+    PoolCount,
+    StoreLost,
+    Taken,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+logger = logging.getLogger(__name__)
+
+PREFIX: Final = "{novasonic}"
+COMMAND_SECONDS: Final = 0.5
+"""How long Redis may take for a batch; one that broke is sent once more."""
+BATCH: Final = 500
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+class RedisStore:
+    """Counts on Redis, for one event loop.
+
+    All commands of a process pass through one task that sends whatever waits as one pipeline. So they reach Redis in
+    the order they were asked for, a caller may be cancelled at any moment (redis-py loses a cancellation that meets
+    its wait for a connection: no caller ever stands there), and a beat of hundreds of leases is one round trip.
+    Every verb of the script may be done twice, hence a batch whose connection broke is simply sent again.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            import_module("redis.asyncio")  # only here: sites without Redis need no redis-py
+        except ImportError as error:
+            raise ImproperlyConfigured('NOVASONIC["REDIS_URL"] is set: install redis (redis-py).') from error
+        self._url = url
+        self._client: Any = None
+        self._script: str | None = None
+        self._queue: list[tuple[str, str, asyncio.Future[dict[str, Any]]]] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._worker = uuid.uuid4().hex
+        self._epoch: str | None = None
+        self.workers = 1
+        """How many processes take part, as of the last beat."""
+
+    async def enter(self, claim: Claim) -> Entry:
+        answer = await self._ask("enter", claim)
+        if (refused := answer.get("refused")) is not None:
+            return Entry(refused)
+        _complete(claim, answer)
+        return Entry(None, answer.get("usd_left"), answer.get("ms_left"))
+
+    async def take(self, claim: Claim, pool: str, size: int, *, wait: bool, ticket: int = 0) -> Taken:
+        answer = await self._ask("take", claim, target=pool, size=size, wait=wait, ticket=str(ticket))
+        if answer["state"] == "granted":
+            claim.pool = pool
+        return Taken(answer["state"], answer.get("position", 0), int(answer.get("ticket", ticket)))
+
+    async def take_extra(self, claim: Claim, size: int) -> bool:
+        answer = await self._ask("take_extra", claim, size=size)
+        claim.extra = bool(answer["granted"])
+        return claim.extra
+
+    async def drop_extra(self, claim: Claim) -> None:
+        claim.extra = False
+        await self._ask("drop_extra", claim)
+
+    async def beat(self, claims: Sequence[Claim], pools: Sequence[str]) -> tuple[list[News], dict[str, PoolCount]]:
+        # The futures stand in the queue together, hence in one pipeline.
+        asked = [self._put("beat", claim) for claim in claims]
+        asked.append(self._put("worker", None, pools=list(pools)))
+        *answers, own = await asyncio.gather(*asked)
+        news = []
+        for claim, answer in zip(claims, answers, strict=True):
+            if answer["state"] != "lost":
+                _complete(claim, answer, totals=False)
+            news.append(News(answer["state"]))
+        self._epoch = self._epoch or own["epoch"]
+        self.workers = own["workers"]
+        return news, {name: PoolCount(*counts) for name, counts in own["pools"].items()}
+
+    async def leave(self, claim: Claim, *, keep: bool = False) -> None:
+        await self._ask("leave", claim, keep=keep)
+
+    async def leave_line(self, claim: Claim, pool: str) -> None:
+        await self._ask("leave_line", claim, target=pool)
+
+    async def sign_off(self) -> None:
+        """Say that this process takes no part any more."""
+        await self._put("worker", None, pools=[], leaves=True)
+
+    async def aclose(self) -> None:
+        """Close the connection; the store can be used again."""
+        sender, client = self._sender, self._client
+        if sender is not None:
+            await asyncio.wait({sender})
+        if client is not None and client is self._client:
+            self._client = None
+            await _close(client)
+
+    async def _ask(self, verb: str, claim: Claim, **more: Any) -> dict[str, Any]:
+        return await self._put(verb, claim, **more)
+
+    def _put(self, verb: str, claim: Claim | None, **more: Any) -> asyncio.Future[dict[str, Any]]:
+        seconds = LEASE_SECONDS if claim is None else claim.seconds
+        arguments: dict[str, Any] = {} if claim is None else asdict(claim)
+        arguments |= {
+            "fresh": uuid.uuid4().hex,
+            "epoch": self._epoch,
+            "worker": self._worker,
+            "lease_ms": _ms(seconds),
+            "line_ms": _ms(LINE_SECONDS),
+            "settle_ms": _ms(SETTLE_SECONDS),
+            "memory_ms": _ms(MEMORY_SECONDS),
+        }
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._queue.append((verb, json.dumps(arguments | more), future))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_all(), name="novasonic-limits-redis")
+        return future
+
+    async def _send_all(self) -> None:
+        try:
+            while self._queue:
+                batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+                await self._send(batch)
+        finally:
+            # No wait between the last look at the queue and here: what is put from now on starts another sender.
+            self._sender = None
+            for _, _, future in self._queue:
+                future.cancel()
+            self._queue.clear()
+
+    async def _send(self, batch: list[tuple[str, str, asyncio.Future[dict[str, Any]]]]) -> None:
+        commands = [(verb, arguments) for verb, arguments, _ in batch]
+        try:
+            try:
+                answers = await self._pipe(commands)
+            except StoreLost:
+                # Redis may have been started anew since the last batch: a connection tells that only when used.
+                answers = await self._pipe(commands)
+        except StoreLost as lost:
+            answers = [lost] * len(batch)
+        except BaseException:
+            for _, _, future in batch:
+                future.cancel()
+            raise
+        for (verb, _, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, StoreLost):
+                future.set_exception(answer)
+            elif isinstance(answer, Exception):
+                logger.error("Redis refused the limits' script (%s): %s", verb, answer)
+                future.set_exception(StoreLost(f"Redis refused the limits' script: {answer}"))
+            else:
+                future.set_result(json.loads(answer))
+
+    async def _pipe(self, commands: list[tuple[str, str]]) -> list[Any]:
+        redis = import_module("redis.exceptions")
+        client = self._client = self._client or _connect(self._url)
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                answers = await self._execute(client, commands)
+                if any(isinstance(answer, redis.NoScriptError) for answer in answers):
+                    self._script = None
+                    answers = await self._execute(client, commands)
+        except (OSError, TimeoutError, redis.RedisError) as error:
+            self._client = self._script = None
+            await _close(client)
+            raise StoreLost(f"Redis did not answer: {type(error).__name__}.") from error
+        return answers
+
+    async def _execute(self, client: Any, commands: list[tuple[str, str]]) -> list[Any]:
+        if self._script is None:
+            self._script = await client.script_load(_source())
+        pipeline = client.pipeline(transaction=False)
+        for verb, arguments in commands:
+            pipeline.evalsha(self._script, 1, PREFIX, verb, arguments)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+
+def _connect(url: str) -> Any:
+    redis = import_module("redis.asyncio")
+    retry = import_module("redis.asyncio.retry").Retry(import_module("redis.backoff").NoBackoff(), 0)
+    return redis.Redis.from_url(
+        url, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=COMMAND_SECONDS, retry=retry, max_connections=2
+    )
+
+
+async def _close(client: Any) -> None:
+    try:
+        await client.aclose()
+    except Exception as error:  # noqa: BLE001 - what is closed is broken as a rule
+        logger.debug("A connection to Redis did not close: %s", type(error).__name__)
+
+
+def _source() -> str:
+    return files(__package__ or __name__).joinpath("limits.lua").read_text(encoding="utf-8")
+
+
+def _complete(claim: Claim, answer: dict[str, Any], *, totals: bool = True) -> None:
+    if totals:
+        claim.usd, claim.ms = int(answer["usd"]), int(answer["ms"])
+    claim.day = int(answer["day"])
+    claim.usd_base, claim.ms_base = int(answer["usd_base"]), int(answer["ms_base"])
