@@ -68,6 +68,7 @@ class Admission(Companion):
         self._errand: asyncio.Task[None] | None = None
 
     async def admit(self) -> None:
+        """Count the conversation and take a lease, after waiting in line where the site says so."""
         settings = self._settings = get_settings()
         office = self._office = get_office(settings)
         conversation = self.conversation
@@ -163,6 +164,7 @@ class Admission(Companion):
         return await self._office.take_extra(self._holder, self._settings.limits.streams)
 
     def event(self, event: events.Event) -> None:
+        """Note what was used; the next beat charges it."""
         if self._holder is None or self._office is None:
             return
         if isinstance(event, events.Usage):
@@ -182,6 +184,7 @@ class Admission(Companion):
         await self.handler.hang_up(close, code, message, reason="reconnect" if why == "lost" else "limit")
 
     async def ended(self, reason: str, error: BaseException | None) -> None:
+        """Settle, and give back what was counted and taken."""
         if self._office is None or self._holder is None:
             return
         leaving = asyncio.create_task(self._office.leave(self._holder, keep=reason == "reconnect"))

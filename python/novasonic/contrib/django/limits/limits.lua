@@ -42,22 +42,24 @@ local function scopes() return {'owner-' .. a.owner, 'site'} end
 
 local function read(id)
   local found = redis.call('HMGET', key('c', id), 'generation', 'pool', 'usd', 'ms', 'day', 'usd_base', 'ms_base',
-    'usd_charged', 'ms_charged')
+    'usd_charged', 'ms_charged', 'floor')
   if not found[1] then return nil end
   local function number(at) return tonumber(found[at] or 0) end
   return {generation = number(1), pool = found[2] or '', usd = number(3), ms = number(4), day = number(5),
-    usd_base = number(6), ms_base = number(7), usd_charged = number(8), ms_charged = number(9)}
+    usd_base = number(6), ms_base = number(7), usd_charged = number(8), ms_charged = number(9),
+    floor = number(10)}
 end
 
 local function new(usd_base, ms_base)
   return {generation = a.generation, pool = '', usd = a.usd, ms = a.ms, day = today, usd_base = usd_base,
-    ms_base = ms_base, usd_charged = 0, ms_charged = 0}
+    ms_base = ms_base, usd_charged = 0, ms_charged = 0, floor = usd_base + a.bounds.reserve}
 end
 
 local function write(id, r)
   redis.call('HSET', key('c', id), 'generation', whole(r.generation), 'pool', r.pool, 'usd', whole(r.usd), 'ms',
     whole(r.ms), 'day', whole(r.day), 'usd_base', whole(r.usd_base), 'ms_base', whole(r.ms_base),
-    'usd_charged', whole(r.usd_charged), 'ms_charged', whole(r.ms_charged))
+    'usd_charged', whole(r.usd_charged), 'ms_charged', whole(r.ms_charged), 'floor',
+    whole(r.floor))
   redis.call('PEXPIRE', key('c', id), whole(a.memory_ms + a.lease_ms))
 end
 
@@ -80,9 +82,10 @@ local function account(r, final)
   if r.day ~= today then
     charge(r, r.usd - r.usd_base, r.ms - r.ms_base)
     r.day, r.usd_base, r.ms_base, r.usd_charged, r.ms_charged = today, r.usd, r.ms, 0, 0
+    r.floor = r.usd + a.bounds.reserve
   end
   r.usd, r.ms = math.max(r.usd, a.usd), math.max(r.ms, a.ms)
-  charge(r, math.max(r.usd - r.usd_base, final and 0 or a.bounds.reserve), r.ms - r.ms_base)
+  charge(r, (final and r.usd or math.max(r.usd, r.floor)) - r.usd_base, r.ms - r.ms_base)
 end
 
 local function lost(r) return r ~= nil and r.generation > a.generation end
@@ -160,7 +163,8 @@ function verbs.enter()
   local refused = refusal()
   if refused then return {refused = refused} end
   r = r or new(a.usd, a.ms)
-  r.generation = a.generation
+  -- The total up to which money is set aside.
+  r.generation, r.floor = a.generation, r.usd + a.bounds.reserve
   account(r, false)
   write(a.id, r)
   hold()
@@ -242,7 +246,7 @@ function verbs.beat()
   end
   for index, bound in ipairs({given(b.owner_usd) or false, given(b.site_usd) or false}) do
     -- Within its reserve it goes on: that was set aside for it.
-    if bound and r.usd - r.usd_base > b.reserve and spent('usd', at[index]) > bound then state = 'usd' end
+    if bound and r.usd > r.floor and spent('usd', at[index]) > bound then state = 'usd' end
   end
   return terms(r, {state = state})
 end

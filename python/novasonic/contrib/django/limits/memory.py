@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .store import MEMORY_SECONDS, Claim, Entry, News, PoolCount, Taken
 
@@ -31,6 +31,8 @@ class _Record:
     ms_base: int = 0
     usd_charged: int = 0
     ms_charged: int = 0
+    floor: int = 0
+    """The total up to which money is set aside."""
     ended_at: float = _FOREVER
 
 
@@ -39,6 +41,7 @@ class _Pool:
     # Value: when it ends. A process that holds a lease is there to give it back, so most never end by themselves.
     leases: dict[str, float] = field(default_factory=dict)
     line: dict[str, int] = field(default_factory=dict)
+    last_ticket: int = 0
 
 
 class MemoryStore:
@@ -56,6 +59,7 @@ class MemoryStore:
         self._spent: defaultdict[tuple[str, int, str], int] = defaultdict(int)
 
     async def enter(self, claim: Claim) -> Entry:
+        """Count the conversation, as `Store.enter` says."""
         now, day = self._now()
         record = self._records.get(claim.id)
         if record is not None and record.generation > claim.generation:
@@ -71,6 +75,7 @@ class MemoryStore:
             self._records[claim.id] = record
         record.generation, record.ended_at = claim.generation, _FOREVER
         claim.usd, claim.ms = record.usd, record.ms
+        record.floor = record.usd + claim.bounds.reserve
         self._account(record, claim, day)
         for scope in _scopes(claim):
             self._held[scope][claim.id] = self._end(claim, now)
@@ -120,9 +125,10 @@ class MemoryStore:
             self._charge(claim, record, record.day, record.usd - record.usd_base, record.ms - record.ms_base)
             record.day, record.usd_base, record.ms_base = day, record.usd, record.ms
             record.usd_charged = record.ms_charged = 0
+            record.floor = record.usd + claim.bounds.reserve
         record.usd, record.ms = max(record.usd, claim.usd), max(record.ms, claim.ms)
-        usd = max(record.usd - record.usd_base, 0 if final else claim.bounds.reserve)
-        self._charge(claim, record, day, usd, record.ms - record.ms_base)
+        usd = record.usd if final else max(record.usd, record.floor)
+        self._charge(claim, record, day, usd - record.usd_base, record.ms - record.ms_base)
         claim.day, claim.usd_base, claim.ms_base = day, record.usd_base, record.ms_base
 
     def _charge(self, claim: Claim, record: _Record, day: int, usd: int, ms: int) -> None:
@@ -132,19 +138,21 @@ class MemoryStore:
         record.usd_charged, record.ms_charged = usd, ms
 
     async def take(self, claim: Claim, pool: str, size: int, *, wait: bool, ticket: int = 0) -> Taken:
+        """Take a lease, as `Store.take` says."""
         now, _ = self._now()
         record = self._records.get(claim.id)
         if record is None or record.generation > claim.generation:
             return Taken("lost")
         place = self._pools[pool]
         _purge(place.leases, now)
-        ticket = place.line.get(claim.id) or ticket or round(now * 1_000_000)
+        ticket = place.line.get(claim.id) or ticket or max(round(now * 1_000_000), place.last_ticket + 1)
         if claim.id not in place.leases:
             ahead = sum((other, who) < (ticket, claim.id) for who, other in place.line.items())
             if ahead >= size - len(place.leases):
                 if not wait:
                     return Taken("full")
                 place.line[claim.id] = ticket
+                place.last_ticket = max(ticket, place.last_ticket)
                 return Taken("queued", ahead + 1, ticket)
         if record.pool not in (None, pool):
             self._give_back(claim, record.pool)
@@ -154,6 +162,7 @@ class MemoryStore:
         return Taken("granted")
 
     async def take_extra(self, claim: Claim, size: int) -> bool:
+        """Take a second lease, as `Store.take_extra` says."""
         now, _ = self._now()
         place = self._pools[claim.pool or ""]
         _purge(place.leases, now)
@@ -167,11 +176,13 @@ class MemoryStore:
         return True
 
     async def drop_extra(self, claim: Claim) -> None:
+        """Give the second lease back."""
         claim.extra = False
         if claim.pool is not None and not self._is_lost(claim):
             self._pools[claim.pool].leases.pop(_extra(claim), None)
 
     async def beat(self, claims: Sequence[Claim], pools: Sequence[str]) -> tuple[list[News], dict[str, PoolCount]]:
+        """Renew, charge and count, as `Store.beat` says."""
         now, day = self._now()
         self._forget(now, day)
         news = [self._beat(claim, now, day) for claim in claims]
@@ -198,12 +209,12 @@ class MemoryStore:
                 place.leases[_extra(claim)] = self._end(claim, now)
         return News(self._verdict(claim, record, day))
 
-    def _verdict(self, claim: Claim, record: _Record, day: int) -> str:
+    def _verdict(self, claim: Claim, record: _Record, day: int) -> Literal["held", "usd", "minutes"]:
         bounds = claim.bounds
         scopes = _scopes(claim)
         for bound, scope in zip((bounds.owner_usd, bounds.site_usd), scopes, strict=True):
             # Within its reserve it goes on: that was set aside for it.
-            beyond = record.usd - record.usd_base > bounds.reserve
+            beyond = record.usd > record.floor
             if bound is not None and beyond and self._spent["usd", day, scope] > bound:
                 return "usd"
         for bound, scope in zip((bounds.owner_ms, bounds.site_ms), scopes, strict=True):
@@ -212,6 +223,7 @@ class MemoryStore:
         return "held"
 
     async def leave(self, claim: Claim, *, keep: bool = False) -> None:
+        """Settle and give everything back, as `Store.leave` says."""
         now, day = self._now()
         record = self._records.get(claim.id)
         if self._is_lost(claim):
@@ -238,6 +250,7 @@ class MemoryStore:
         claim.pool, claim.extra = None, False
 
     async def leave_line(self, claim: Claim, pool: str) -> None:
+        """Stand in this line no more."""
         if not self._is_lost(claim):
             self._pools[pool].line.pop(claim.id, None)
 

@@ -66,6 +66,7 @@ class RedisStore:
         """How many processes take part, as of the last beat."""
 
     async def enter(self, claim: Claim) -> Entry:
+        """Count the conversation, as `Store.enter` says."""
         answer = await self._ask("enter", claim)
         if (refused := answer.get("refused")) is not None:
             return Entry(refused)
@@ -73,21 +74,25 @@ class RedisStore:
         return Entry(None, answer.get("usd_left"), answer.get("ms_left"))
 
     async def take(self, claim: Claim, pool: str, size: int, *, wait: bool, ticket: int = 0) -> Taken:
+        """Take a lease, as `Store.take` says."""
         answer = await self._ask("take", claim, target=pool, size=size, wait=wait, ticket=str(ticket))
         if answer["state"] == "granted":
             claim.pool = pool
         return Taken(answer["state"], answer.get("position", 0), int(answer.get("ticket", ticket)))
 
     async def take_extra(self, claim: Claim, size: int) -> bool:
+        """Take a second lease, as `Store.take_extra` says."""
         answer = await self._ask("take_extra", claim, size=size)
         claim.extra = bool(answer["granted"])
         return claim.extra
 
     async def drop_extra(self, claim: Claim) -> None:
+        """Give the second lease back."""
         claim.extra = False
         await self._ask("drop_extra", claim)
 
     async def beat(self, claims: Sequence[Claim], pools: Sequence[str]) -> tuple[list[News], dict[str, PoolCount]]:
+        """Renew, charge and count, as `Store.beat` says."""
         # The futures stand in the queue together, hence in one pipeline.
         asked = [self._put("beat", claim) for claim in claims]
         asked.append(self._put("worker", None, pools=list(pools)))
@@ -102,9 +107,11 @@ class RedisStore:
         return news, {name: PoolCount(*counts) for name, counts in own["pools"].items()}
 
     async def leave(self, claim: Claim, *, keep: bool = False) -> None:
+        """Settle and give everything back, as `Store.leave` says."""
         await self._ask("leave", claim, keep=keep)
 
     async def leave_line(self, claim: Claim, pool: str) -> None:
+        """Stand in this line no more."""
         await self._ask("leave_line", claim, target=pool)
 
     async def sign_off(self) -> None:
@@ -214,7 +221,7 @@ def _connect(url: str) -> Any:
 async def _close(client: Any) -> None:
     try:
         await client.aclose()
-    except Exception as error:  # noqa: BLE001 - what is closed is broken as a rule
+    except Exception as error:
         logger.debug("A connection to Redis did not close: %s", type(error).__name__)
 
 
