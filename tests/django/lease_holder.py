@@ -7,13 +7,13 @@
 import asyncio
 import sys
 
-from novasonic.contrib.django.limits import office as offices
-from novasonic.contrib.django.limits.office import Holder, Office
+from novasonic.contrib.django.limits import keeping
+from novasonic.contrib.django.limits.keeping import Holder, Office
 from novasonic.contrib.django.limits.store import Bounds, Claim
 
 LEASE_SECONDS = 3.0
-offices.BEAT_SECONDS = 0.5
-offices.POLL_SECONDS = 0.1
+keeping.BEAT_SECONDS = 0.5
+keeping.POLL_SECONDS = 0.1
 
 
 def say(*words):

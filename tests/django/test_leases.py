@@ -10,8 +10,8 @@ import pytest
 import redis as redis_py
 from services import redis_server
 
-from novasonic.contrib.django.limits import office as offices
-from novasonic.contrib.django.limits.office import Holder, Office
+from novasonic.contrib.django.limits import keeping
+from novasonic.contrib.django.limits.keeping import Holder, Office
 from novasonic.contrib.django.limits.redis import PREFIX
 from novasonic.contrib.django.limits.store import Bounds, Claim
 
@@ -110,9 +110,9 @@ def total(started, what):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(offices, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(offices, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(offices, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(keeping, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "POLL_SECONDS", 0.05)
 
 
 class Conversation:

@@ -1,9 +1,11 @@
 """What becomes of a conversation that the limits do or do not allow."""
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 import novasonic
@@ -11,10 +13,13 @@ from novasonic import events
 from novasonic.contrib.asgi.companion import Conversation, Refused
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.conf import LimitSettings, get_settings
+from novasonic.contrib.django.limits import keeping
 from novasonic.contrib.django.limits import office as offices
-from novasonic.contrib.django.limits.companion import Admission, owner_key, pool_of
-from novasonic.contrib.django.limits.office import get_office, snapshots
+from novasonic.contrib.django.limits import redis as redis_store
+from novasonic.contrib.django.limits.companion import Admission
+from novasonic.contrib.django.limits.office import get_office, lease_for_page, snapshots
 from novasonic.contrib.django.limits.store import Bounds
+from novasonic.contrib.django.limits.terms import owner_key, pool_of
 
 COUNTS = novasonic.TokenCounts(0, 0, 0, 0)
 
@@ -28,6 +33,7 @@ class Handler:
     def __init__(self, owner="ann", client="192.0.2.1", **conversation):
         self.scope = {"client": (client, 1234), "headers": []}
         self.conversation = Conversation(owner=owner, **conversation)
+        self.chosen = SimpleNamespace(credentials=None)
         self.told = []
         self.hung_up = asyncio.get_running_loop().create_future()
 
@@ -47,8 +53,10 @@ def use(overflow="refuse", **settings):
 @pytest.fixture
 async def open_one(monkeypatch):
     """Admits conversations; all have ended in the end, and nothing runs any more."""
-    monkeypatch.setattr(offices, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(offices, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "POLL_SECONDS", 0.05)
+    # What other tests counted in this process.
+    monkeypatch.setattr(offices, "_locals", {})
     made = []
 
     async def open_one(*args, handler=None, **how):
@@ -262,16 +270,62 @@ async def test_snapshots_tell_of_this_process(open_one):
         assert (pool.redis, pool.waiting, pool.owed) == ("off", 0, 0)
 
 
-def test_an_owner_is_a_digest_and_an_address_is_what_the_trusted_proxy_saw():
-    scope = {"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", b"1.1.1.1, 192.0.2.7")]}
-    direct = {"client": ("192.0.2.7", 1), "headers": []}
-    assert owner_key(None, scope, 1) == owner_key(None, direct)
-    assert owner_key(None, scope, 0) != owner_key(None, direct)
-    assert owner_key("192.0.2.7", direct) != owner_key(None, direct)
-    first = {"client": ("2001:db8::1", 1), "headers": []}
-    second = {"client": ("2001:db8::2", 1), "headers": []}
-    assert owner_key(None, first) == owner_key(None, second)
-    assert "ann" not in owner_key("ann", direct)
+async def test_an_address_is_what_the_trusted_proxy_saw(open_one):
+    with use(conversations_per_owner=1, trusted_proxies=1):
+        for client, status in (("192.0.2.1", None), ("192.0.2.2", None), ("192.0.2.1", "refused")):
+            handler = Handler(None, client="10.0.0.1")
+            handler.scope["headers"] = [(b"x-forwarded-for", f"1.1.1.1, {client}".encode())]
+            if status is None:
+                await open_one(handler=handler)
+            else:
+                assert (await refusal(open_one(handler=handler)))[0] == CloseCode.TOO_MANY
+
+
+async def test_a_page_with_its_own_keys_uses_its_own_account(open_one):
+    with use(streams=1, usd_per_day=0.01, reserve_usd=0.0):
+        handlers = [Handler(str(number)) for number in range(3)]
+        for handler, key in zip(handlers[1:], ("AKIAONE", "AKIAONE"), strict=True):
+            handler.chosen.credentials = SimpleNamespace(access_key_id=key, region="us-east-1")
+        await open_one(handler=handlers[0])
+        page = await open_one(handler=handlers[1])
+        assert page.settings()["limits"].usd is None
+        assert (await refusal(open_one(handler=handlers[2])))[1] == "no_capacity"
+
+
+async def test_a_page_that_talks_to_the_service_itself_counts_until_its_keys_end(open_one):
+    with use(streams=2, conversations_per_owner=1, usd_per_day=0.5):
+        lease = await lease_for_page(owner="ann", seconds=0.2)
+        assert (await refusal(open_one("ann")))[1] == "too_many_conversations"
+        with pytest.raises(Refused, match="as many"):
+            await lease_for_page(owner="ann", seconds=0.2)
+        other = await lease_for_page(owner="bob", seconds=60, region="us-east-1")
+        with pytest.raises(Refused, match="busy"):
+            await lease_for_page(owner="eve", seconds=60)
+        await other.give_back()
+        await open_one("bob")
+        async with asyncio.timeout(5):
+            # It ends by the clock: nobody sets an event.
+            while (await asyncio.gather(open_one("ann"), return_exceptions=True))[0].__class__ is Refused:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await lease.give_back()
+
+
+def test_what_is_counted_without_redis_outlives_a_loop(monkeypatch):
+    monkeypatch.setattr(offices, "_locals", {})
+
+    async def ask():
+        with pytest.raises(Refused) if asked else nullcontext():
+            asked.append(await lease_for_page(owner="ann", seconds=60))
+
+    asked = []
+    with use(conversations_per_owner=1):
+        asyncio.run(ask())
+        asyncio.run(ask())
+
+
+def test_an_owner_is_a_digest():
+    assert owner_key("192.0.2.7") != owner_key(None, "192.0.2.7")
+    assert "ann" not in owner_key("ann")
 
 
 def test_pools_are_by_account_endpoint_and_region(monkeypatch):
@@ -280,6 +334,7 @@ def test_pools_are_by_account_endpoint_and_region(monkeypatch):
         assert pool_of(get_settings(), None) == "voice/eu-west-1"
     with override_settings(NOVASONIC={"REGION": "us-east-1", "ENDPOINT_URL": "https://localhost:1"}):
         assert pool_of(get_settings(), "us-west-2") == "default@https://localhost:1/us-west-2"
+    assert "AKIA" not in pool_of(get_settings(), "us-west-2", access_key_id="AKIAONE")
 
 
 def test_bounds_are_whole_numbers_of_what_the_settings_say():
@@ -289,13 +344,9 @@ def test_bounds_are_whole_numbers_of_what_the_settings_say():
 
 
 def test_a_redis_without_its_client_is_a_mistake_in_the_settings(monkeypatch):
-    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
-
-    from novasonic.contrib.django.limits import redis as module  # noqa: PLC0415
-
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(module, "import_module", missing)
+    monkeypatch.setattr(redis_store, "import_module", missing)
     with pytest.raises(ImproperlyConfigured, match="install redis"):
-        module.RedisStore("redis://localhost")
+        redis_store.RedisStore("redis://localhost")

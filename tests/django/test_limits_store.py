@@ -361,5 +361,5 @@ async def test_a_lent_lease_ends_by_itself(world, store):
     if isinstance(world, InMemory):
         world.clock.now += 1
     async with asyncio.timeout(5):
-        while (await store.take(other, POOL, 1, wait=False)).state != "granted":
+        while (await store.take(other, POOL, 1, wait=False)).state != "granted":  # noqa: ASYNC110 - Redis's clock
             await asyncio.sleep(0.02)

@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 import time
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import novasonic
 from novasonic import events
-from novasonic.contrib.asgi.companion import Companion, Refused
-from novasonic.contrib.asgi.wire import CloseCode
+from novasonic.contrib.asgi import wire
+from novasonic.contrib.asgi.companion import Companion
+from novasonic.contrib.asgi.door import scope_address
 from novasonic.contrib.django.conf import get_settings
 
-from .office import Holder, get_office
+from .keeping import Holder
+from .office import get_office
+from .refusals import REFUSALS, refusal
 from .store import Bounds, Claim
+from .terms import owner_key, pool_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from novasonic.contrib.asgi.companion import Refused
     from novasonic.contrib.django.conf import Settings
 
-    from .office import Loss, Office
+    from .keeping import Loss, Office
     from .store import Taken
 
-__all__ = ["Admission", "owner_key", "pool_of"]
+__all__ = ["Admission"]
 
 logger = logging.getLogger(__name__)
 
-_CAPACITY = "All lines are busy. Try again in a moment."
-# What the page is told, by why; none says how many there are, or who else talks.
-_REFUSALS: Final[dict[str, tuple[CloseCode, str, str, bool]]] = {
-    "process": (CloseCode.NO_CAPACITY, "no_capacity", _CAPACITY, True),
-    "site": (CloseCode.NO_CAPACITY, "no_capacity", _CAPACITY, True),
-    "streams": (CloseCode.NO_CAPACITY, "no_capacity", _CAPACITY, True),
-    "waited": (CloseCode.NO_CAPACITY, "no_capacity", _CAPACITY, True),
-    "owner": (CloseCode.TOO_MANY, "too_many_conversations", "You are in as many conversations as you may be.", True),
-    "owner_minutes": (CloseCode.TOO_MANY, "minutes_used_up", "You have talked as long as you may today.", False),
-    "owner_usd": (CloseCode.TOO_MANY, "budget_used_up", "You have used up what you may today.", False),
-    "site_minutes": (CloseCode.NO_CAPACITY, "site_used_up", "This site has used up its day.", False),
-    "site_usd": (CloseCode.NO_CAPACITY, "site_used_up", "This site has used up its day.", False),
-    "seconds": (CloseCode.TOO_MANY, "conversation_too_long", "This conversation has lasted as long as it may.", False),
-    "lost": (CloseCode.TAKEN_OVER, "taken_over", "The conversation goes on elsewhere.", False),
-}
 _MIN_USD: Final = 0.000_001
 _MIN_SECONDS: Final = 0.001
 
@@ -72,12 +57,16 @@ class Admission(Companion):
         settings = self._settings = get_settings()
         office = self._office = get_office(settings)
         conversation = self.conversation
+        bounds = Bounds.of(settings.limits)
+        if self.handler.chosen.credentials is not None:
+            # Its own account pays.
+            bounds = replace(bounds, owner_usd=None, site_usd=None, reserve=0)
         holder = self._holder = Holder(
             Claim(
                 id=str(conversation.id),
                 generation=conversation.generation,
-                owner=owner_key(conversation.owner, self.handler.scope, settings.trusted_proxies),
-                bounds=Bounds.of(settings.limits),
+                owner=owner_key(conversation.owner, scope_address(self.handler.scope, settings.trusted_proxies)),
+                bounds=bounds,
                 usd=round(conversation.usd_before * 1_000_000),
             ),
             self._lose,
@@ -96,23 +85,27 @@ class Admission(Companion):
     async def _take(self, office: Office, holder: Holder, settings: Settings) -> None:
         """Take a lease by the site's policy; `conversation.region` says where it was found."""
         size = settings.limits.streams
-        here = self.conversation.region or settings.region
+        here, access_key_id = self.conversation.region or settings.region, None
+        if (keys := self.handler.chosen.credentials) is not None:
+            here, access_key_id = keys.region, keys.access_key_id
         if settings.overflow == "wait":
+            pool = pool_of(settings, here, access_key_id=access_key_id)
             try:
                 async with asyncio.timeout(settings.wait_seconds):
-                    taken = await office.wait(holder, pool_of(settings, here), size, self._tell_position)
+                    taken = await office.wait(holder, pool, size, self._tell_position)
             except TimeoutError:
                 raise self._refusal("waited") from None
             self._check(taken)
             return
         regions = [here]
-        if settings.overflow == "region":
+        if settings.overflow == "region" and keys is None:
             regions += [region for region in (settings.region, *settings.regions) if region not in regions]
         for region in regions:
-            taken = await office.wait(holder, pool_of(settings, region), size, None)
+            pool = pool_of(settings, region, access_key_id=access_key_id)
+            taken = await office.wait(holder, pool, size, None)
             if taken.state != "full":
                 self._check(taken)
-                if region != settings.region:
+                if region != settings.region and keys is None:
                     self.conversation.region = region
                 return
         raise self._refusal("streams")
@@ -122,13 +115,12 @@ class Admission(Companion):
             raise self._refusal("lost")
 
     async def _tell_position(self, position: int) -> None:
-        await self.handler.tell({"type": "queued", "position": position})
+        await self.handler.tell(wire.queued(position))
 
     def _refusal(self, reason: str) -> Refused:
         if self._office is not None:
             self._office.refused(reason)
-        close, code, message, retryable = _REFUSALS[reason]
-        return Refused(close, code, message, retryable=retryable)
+        return refusal(reason)
 
     def settings(self) -> dict[str, Any]:
         """Return the tighter of the site's limits and the handler's own."""
@@ -178,7 +170,7 @@ class Admission(Companion):
 
     async def _hang_up(self, why: Loss) -> None:
         reason = {"lost": "lost", "usd": "owner_usd", "minutes": "owner_minutes"}[why]
-        close, code, message, _ = _REFUSALS[reason]
+        close, code, message, _ = REFUSALS[reason]
         if self._office is not None:
             self._office.refused(f"{why}_later")
         await self.handler.hang_up(close, code, message, reason="reconnect" if why == "lost" else "limit")
@@ -196,46 +188,6 @@ class Admission(Companion):
 
 # asyncio keeps no strong reference to a task.
 _leaving: set[asyncio.Task[None]] = set()
-
-
-def owner_key(owner: str | None, scope: Mapping[str, Any], trusted_proxies: int = 0) -> str:
-    """Return what an owner is counted by; where nobody is known, the client's address.
-
-    A digest: neither user names nor addresses stand in Redis.
-    """
-    who = f"owner {owner}" if owner is not None else f"address {_address(scope, trusted_proxies)}"
-    return hashlib.blake2s(who.encode(), digest_size=16).hexdigest()
-
-
-def _address(scope: Mapping[str, Any], trusted_proxies: int) -> str:
-    client = scope.get("client")
-    address = client[0] if client else ""
-    if trusted_proxies > 0:
-        forwarded = [
-            part.strip()
-            for name, value in scope.get("headers", ())
-            if name == b"x-forwarded-for"
-            for part in value.decode("latin-1").split(",")
-        ]
-        if forwarded:
-            address = forwarded[-min(trusted_proxies, len(forwarded))]
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return str(address)
-    if parsed.version == 6:
-        # One subscriber has a whole /64.
-        return str(int(parsed) >> 64)
-    return str(parsed)
-
-
-def pool_of(settings: Settings, region: str | None) -> str:
-    """Return the name that streams are counted by: the account, as far as the settings tell it, and the region."""
-    where = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "default"
-    account = settings.profile or os.environ.get("AWS_PROFILE") or "default"
-    if settings.endpoint_url:
-        account += f"@{settings.endpoint_url}"
-    return f"{account}/{where}"
 
 
 def _least(*values: float | None) -> float | None:

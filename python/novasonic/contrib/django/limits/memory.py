@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from .store import MEMORY_SECONDS, Claim, Entry, News, PoolCount, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from .store import Reason
 
 _DAY_SECONDS = 86_400
 _FOREVER = float("inf")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _locked(
+    method: Callable[Concatenate[MemoryStore, _P], Awaitable[_R]],
+) -> Callable[Concatenate[MemoryStore, _P], Coroutine[Any, Any, _R]]:
+    @wraps(method)
+    async def locked(self: MemoryStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with self._lock:
+            return await method(self, *args, **kwargs)
+
+    return locked
 
 
 @dataclass(slots=True)
@@ -47,17 +62,19 @@ class _Pool:
 class MemoryStore:
     """Counts for one process; the rules are those of `redis.lua`.
 
-    Nothing here waits, so every method is one atomic step of its event loop.
+    Nothing here waits, so every method is one atomic step of its event loop; the lock is for loops of other threads.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
         self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
         # By scope: conversation -> when its place ends.
         self._held: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._spent: defaultdict[tuple[str, int, str], int] = defaultdict(int)
 
+    @_locked
     async def enter(self, claim: Claim) -> Entry:
         """Count the conversation, as `Store.enter` says."""
         now, day = self._now()
@@ -137,6 +154,7 @@ class MemoryStore:
             self._spent["ms", day, scope] += ms - record.ms_charged
         record.usd_charged, record.ms_charged = usd, ms
 
+    @_locked
     async def take(self, claim: Claim, pool: str, size: int, *, wait: bool, ticket: int = 0) -> Taken:
         """Take a lease, as `Store.take` says."""
         now, _ = self._now()
@@ -161,6 +179,7 @@ class MemoryStore:
         claim.pool = record.pool = pool
         return Taken("granted")
 
+    @_locked
     async def take_extra(self, claim: Claim, size: int) -> bool:
         """Take a second lease, as `Store.take_extra` says."""
         now, _ = self._now()
@@ -175,12 +194,14 @@ class MemoryStore:
         claim.extra = True
         return True
 
+    @_locked
     async def drop_extra(self, claim: Claim) -> None:
         """Give the second lease back."""
         claim.extra = False
         if claim.pool is not None and not self._is_lost(claim):
             self._pools[claim.pool].leases.pop(_extra(claim), None)
 
+    @_locked
     async def beat(self, claims: Sequence[Claim], pools: Sequence[str]) -> tuple[list[News], dict[str, PoolCount]]:
         """Renew, charge and count, as `Store.beat` says."""
         now, day = self._now()
@@ -222,6 +243,7 @@ class MemoryStore:
                 return "minutes"
         return "held"
 
+    @_locked
     async def leave(self, claim: Claim, *, keep: bool = False) -> None:
         """Settle and give everything back, as `Store.leave` says."""
         now, day = self._now()
@@ -249,6 +271,7 @@ class MemoryStore:
                 del self._held[scope]
         claim.pool, claim.extra = None, False
 
+    @_locked
     async def leave_line(self, claim: Claim, pool: str) -> None:
         """Stand in this line no more."""
         if not self._is_lost(claim):
