@@ -122,9 +122,6 @@ class Office:
         before = self._holders.get(claim.id)
         if before is None and len(self._holders) + self._entering >= per_process:
             return None
-        if before is not None and before.claim.generation < claim.generation:
-            # Within one process nobody has to wait for a beat to learn it.
-            before.lose("lost")
         # Cancelled from here on, nobody knows whether it was counted.
         holder.counted = True
         self._entering += 1
@@ -132,8 +129,12 @@ class Office:
             entry = await self._enter(claim)
         finally:
             self._entering -= 1
-        holder.counted = entry.refused is None
-        if holder.counted:
+        # A Redis that was lost meanwhile may have counted what this process then refused: it is told to forget it.
+        holder.counted = entry.refused is None or self._down
+        if entry.refused is None:
+            if before is not None and before.claim.generation < claim.generation:
+                # Within one process nobody has to wait for a beat to learn it.
+                before.lose("lost")
             holder.usd_before, holder.ms_before = claim.usd, claim.ms
             self._holders[claim.id] = holder
             if self._beating is None:

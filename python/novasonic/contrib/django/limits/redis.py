@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import uuid
 from dataclasses import asdict
 from importlib import import_module
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -27,13 +28,13 @@ from .store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
 logger = logging.getLogger(__name__)
 
 PREFIX: Final = "{novasonic}"
 COMMAND_SECONDS: Final = 0.5
-"""How long Redis may take for a batch; one that broke is sent once more."""
+"""How long Redis may take for a batch; one whose connection broke at once is sent once more."""
 BATCH: Final = 500
 
 
@@ -162,10 +163,13 @@ class RedisStore:
 
     async def _send(self, batch: list[tuple[str, str, asyncio.Future[dict[str, Any]]]]) -> None:
         commands = [(verb, arguments) for verb, arguments, _ in batch]
+        began = time.monotonic()
         try:
             try:
                 answers = await self._pipe(commands)
             except StoreLost:
+                if time.monotonic() - began > COMMAND_SECONDS / 2:
+                    raise
                 # Redis may have been started anew since the last batch: a connection tells that only when used.
                 answers = await self._pipe(commands)
         except StoreLost as lost:
@@ -186,14 +190,13 @@ class RedisStore:
                 future.set_result(json.loads(answer))
 
     async def _pipe(self, commands: list[tuple[str, str]]) -> list[Any]:
-        redis = import_module("redis.exceptions")
+        redis = import_module("redis")
         client = self._client = self._client or _connect(self._url)
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                answers = await self._execute(client, commands)
-                if any(isinstance(answer, redis.NoScriptError) for answer in answers):
-                    self._script = None
-                    answers = await self._execute(client, commands)
+            answers = await _within(COMMAND_SECONDS, self._execute(client, commands))
+            if any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+                self._script = None
+                answers = await _within(COMMAND_SECONDS, self._execute(client, commands))
         except (OSError, TimeoutError, redis.RedisError) as error:
             self._client = self._script = None
             await _close(client)
@@ -218,9 +221,38 @@ def _connect(url: str) -> Any:
     )
 
 
+_R = TypeVar("_R")
+# asyncio keeps no strong reference to a task.
+_bounded: set[asyncio.Task[Any]] = set()
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, _R]) -> _R:
+    """Bound `work` in time, though it may lose the cancellation that a timeout is.
+
+    Raises:
+        TimeoutError: It took longer.
+    """
+    task = asyncio.create_task(work, name="novasonic-limits-command")
+    _bounded.add(task)
+    task.add_done_callback(_forget)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()
+    if not task.done():
+        raise TimeoutError
+    return task.result()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _bounded.discard(task)
+    if not task.cancelled():
+        task.exception()  # looked at, or asyncio complains of it
+
+
 async def _close(client: Any) -> None:
     try:
-        await client.aclose()
+        await _within(COMMAND_SECONDS, client.aclose())
     except Exception as error:
         logger.debug("A connection to Redis did not close: %s", type(error).__name__)
 
