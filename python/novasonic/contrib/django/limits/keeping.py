@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from .memory import MemoryStore
 from .redis import RedisStore
@@ -31,6 +31,7 @@ MAX_OWED: Final = 10_000
 """Settlements kept for a lost Redis; beyond these the oldest are forgotten."""
 
 Loss = Literal["lost", "usd", "minutes"]
+_R = TypeVar("_R")
 
 
 @dataclass(slots=True, eq=False)
@@ -142,35 +143,28 @@ class Office:
         return entry
 
     async def _enter(self, claim: Claim) -> Entry:
-        if self._shared is not None and await self._is_up():
-            try:
-                entry = await self._shared.enter(claim)
-            except StoreLost as lost:
-                self._lose_redis(lost)
-            else:
-                if entry.refused is None:
-                    await self._local.enter(_noted(claim))
-                return entry
-        return await self._local.enter(claim)
+        await self._look_for_redis()
+        entry = await self._on_redis(lambda redis: redis.enter(claim))
+        if entry is None:
+            return await self._local.enter(claim)
+        if entry.refused is None:
+            await self._local.enter(_noted(claim))
+        return entry
 
     async def take(self, holder: Holder, pool: str, size: int, *, wait: bool = False, ticket: int = 0) -> Taken:
         """Ask once for a lease; ``queued`` keeps a place in line for some seconds."""
         claim = holder.claim
-        if self._shared is not None and not self._down:
-            try:
-                taken = await self._shared.take(claim, pool, size, wait=wait, ticket=ticket)
-            except StoreLost as lost:
-                self._lose_redis(lost)
-            else:
-                if taken.state == "granted":
-                    await self._local.take(claim, pool, _ENDLESS, wait=False)
-                elif taken.state == "lost" and self._holders.get(claim.id) is holder:
-                    # Redis was emptied since `enter`, or somebody has taken over: the beat tells which.
-                    await self._beat([holder])
-                    if not holder.told:
-                        return Taken("settling", ticket=ticket)
-                return taken
-        return await self._local.take(claim, pool, self._share(size), wait=wait, ticket=ticket)
+        taken = await self._on_redis(lambda redis: redis.take(claim, pool, size, wait=wait, ticket=ticket))
+        if taken is None:
+            return await self._local.take(claim, pool, self._share(size), wait=wait, ticket=ticket)
+        if taken.state == "granted":
+            await self._local.take(claim, pool, _ENDLESS, wait=False)
+        elif taken.state == "lost" and self._holders.get(claim.id) is holder:
+            # Redis was emptied since `enter`, or somebody has taken over: the beat tells which.
+            await self._beat([holder])
+            if not holder.told:
+                return Taken("settling", ticket=ticket)
+        return taken
 
     async def wait(
         self, holder: Holder, pool: str, size: int, told: Callable[[int], Coroutine[Any, Any, None]] | None
@@ -207,11 +201,7 @@ class Office:
 
     async def _leave_line(self, claim: Claim, pool: str) -> None:
         await self._local.leave_line(claim, pool)
-        if self._shared is not None and not self._down:
-            try:
-                await self._shared.leave_line(claim, pool)
-            except StoreLost as lost:
-                self._lose_redis(lost)
+        await self._on_redis(lambda redis: redis.leave_line(claim, pool))
 
     async def take_extra(self, holder: Holder, size: int) -> bool:
         """Take a second lease for the conversation's next stream; False: the present one has to end first."""
@@ -219,12 +209,8 @@ class Office:
         if claim.pool is None:
             return False
         holder.extra_since = time.monotonic()
-        if self._shared is not None and not self._down:
-            try:
-                return await self._shared.take_extra(claim, size)
-            except StoreLost as lost:
-                self._lose_redis(lost)
-        return await self._local.take_extra(claim, self._share(size))
+        granted = await self._on_redis(lambda redis: redis.take_extra(claim, size))
+        return await self._local.take_extra(claim, self._share(size)) if granted is None else granted
 
     def drop_extra(self, holder: Holder) -> None:
         """Give the second lease back, soon."""
@@ -234,11 +220,7 @@ class Office:
 
     async def _drop_extra(self, claim: Claim) -> None:
         await self._local.drop_extra(claim)
-        if self._shared is not None and not self._down:
-            try:
-                await self._shared.drop_extra(claim)
-            except StoreLost as lost:
-                self._lose_redis(lost)
+        await self._on_redis(lambda redis: redis.drop_extra(claim))
         self._wake()
 
     async def leave(self, holder: Holder, *, keep: bool = False) -> None:
@@ -255,7 +237,7 @@ class Office:
             holder.counted = False
             await self._local.leave(replace(claim), keep=keep)
             if self._shared is not None:
-                await self._settle(self._shared, claim, keep=keep)
+                await self._settle(claim, keep=keep)
             self._wake()
         await self._rest_if_idle()
 
@@ -281,15 +263,9 @@ class Office:
         if not self._holders and not self._entering:
             await self._rest()
 
-    async def _settle(self, shared: RedisStore, claim: Claim, *, keep: bool) -> None:
-        if not self._down:
-            try:
-                await shared.leave(claim, keep=keep)
-            except StoreLost as lost:
-                self._lose_redis(lost)
-            else:
-                return
-        self._owed.append(claim)
+    async def _settle(self, claim: Claim, *, keep: bool = False) -> None:
+        if await self._on_redis(lambda redis: redis.leave(claim, keep=keep)) is None:
+            self._owed.append(claim)
 
     async def _rest(self) -> None:
         """Stop what runs for conversations: there are none."""
@@ -301,11 +277,7 @@ class Office:
             await asyncio.wait(set(self._errands))
         self._pools.clear()
         if self._shared is not None and not self._holders:
-            try:
-                if not self._down:
-                    await self._shared.sign_off()
-            except StoreLost as lost:
-                self._lose_redis(lost)
+            await self._on_redis(lambda redis: redis.sign_off())
             await self._shared.aclose()
 
     async def _beat_on(self) -> None:
@@ -332,17 +304,25 @@ class Office:
             except StoreLost as lost:
                 self._lose_redis(lost)
             else:
-                await self._find_redis(self._shared)
+                await self._find_redis()
         self._pools |= counts
         for holder, told in zip(holders, news, strict=True):
             if told.state != "held":
                 holder.lose(told.state)
 
-    async def _is_up(self) -> bool:
-        """Say whether Redis can be asked; after a loss, by asking it where the beat does not."""
+    async def _on_redis(self, ask: Callable[[RedisStore], Coroutine[Any, Any, _R]]) -> _R | None:
+        """Ask Redis; None: there is none, or it is lost."""
+        if self._shared is not None and not self._down:
+            try:
+                return await ask(self._shared)
+            except StoreLost as lost:
+                self._lose_redis(lost)
+        return None
+
+    async def _look_for_redis(self) -> None:
+        """Look whether a lost Redis is back, where no beat does."""
         if self._down and self._beating is None and time.monotonic() >= self._retry_at:
             await self._beat([])
-        return not self._down
 
     def _lose_redis(self, lost: StoreLost) -> None:
         self._retry_at = time.monotonic() + RETRY_SECONDS
@@ -350,14 +330,13 @@ class Office:
             self._down = True
             logger.warning("Redis is lost (%s); this process keeps to its share of the limits until it is back.", lost)
 
-    async def _find_redis(self, shared: RedisStore) -> None:
+    async def _find_redis(self) -> None:
         """Go on with Redis: it knows this process's holders again."""
         if self._down:
             self._down = False
             logger.warning("Redis is back; the limits are counted there again.")
         while self._owed and not self._down:
-            claim = self._owed.popleft()
-            await self._settle(shared, claim, keep=False)
+            await self._settle(self._owed.popleft())
 
     def _share(self, size: int) -> int:
         """Return what this process may take of `size` by itself."""

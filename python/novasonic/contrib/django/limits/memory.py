@@ -244,12 +244,12 @@ class MemoryStore:
         return "held"
 
     @_locked
-    async def leave(self, claim: Claim, *, keep: bool = False) -> None:
+    async def leave(self, claim: Claim, *, keep: bool = False) -> bool:
         """Settle and give everything back, as `Store.leave` says."""
         now, day = self._now()
         record = self._records.get(claim.id)
         if self._is_lost(claim):
-            return
+            return False
         if record is None:
             record = _Record(claim.generation, None, claim.usd, claim.ms, day, claim.usd_base, claim.ms_base)
             self._records[claim.id] = record
@@ -270,6 +270,7 @@ class MemoryStore:
             if not self._held[scope]:
                 del self._held[scope]
         claim.pool, claim.extra = None, False
+        return True
 
     @_locked
     async def leave_line(self, claim: Claim, pool: str) -> None:

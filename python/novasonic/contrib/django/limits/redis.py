@@ -107,9 +107,10 @@ class RedisStore:
         self.workers = own["workers"]
         return news, {name: PoolCount(*counts) for name, counts in own["pools"].items()}
 
-    async def leave(self, claim: Claim, *, keep: bool = False) -> None:
-        """Settle and give everything back, as `Store.leave` says."""
-        await self._ask("leave", claim, keep=keep)
+    async def leave(self, claim: Claim, *, keep: bool = False) -> bool:
+        """Settle and give everything back, as `Store.leave` says; False: a newer generation has it."""
+        answer = await self._ask("leave", claim, keep=keep)
+        return bool(answer["done"])
 
     async def leave_line(self, claim: Claim, pool: str) -> None:
         """Stand in this line no more."""

@@ -154,8 +154,8 @@ class Store(Protocol):
     async def beat(self, claims: Sequence[Claim], pools: Sequence[str]) -> tuple[list[News], dict[str, PoolCount]]:
         """Renew what the process holds, charge what was used, and count; re-registers what is not known."""
 
-    async def leave(self, claim: Claim, *, keep: bool = False) -> None:
-        """Settle by what was used, and give everything back.
+    async def leave(self, claim: Claim, *, keep: bool = False) -> bool:
+        """Settle by what was used, and give everything back; False: a newer generation has it.
 
         Args:
             claim: As it was in the end.
