@@ -54,8 +54,8 @@ def issue_ticket(user: Any, seconds: float = 30) -> str:
 async def redeem_ticket(ticket: str) -> Any | None:
     """Return the user whom `ticket` names, once.
 
-    Spent tickets are remembered on Redis (``NOVASONIC["REDIS_URL"]``), else in Django's default cache, which must be one
-    that all workers share.
+    Spent tickets are remembered on Redis (``NOVASONIC["REDIS_URL"]``), else in Django's default cache, which must then
+    be one that all workers share.
 
     Returns:
         None for a ticket that is forged, expired or spent, and for users who were deactivated or have another password.
@@ -71,7 +71,7 @@ async def redeem_ticket(ticket: str) -> Any | None:
         return None
     user_model = get_user_model()
     try:
-        user = await user_model._default_manager.aget(pk=pk)
+        user = await user_model._default_manager.aget(pk=pk)  # noqa: SLF001 - Django documents it
     except user_model.DoesNotExist:
         return None
     known = any(hmac.compare_digest(bound, present) for present in tokens.bindings(None, user))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import ImproperlyConfigured
 
 import novasonic
+from novasonic.contrib.asgi import wire
 from novasonic.contrib.asgi.companion import Companion, Refused
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.conf import get_settings
@@ -24,7 +25,7 @@ __all__ = ["Resumption"]
 logger = logging.getLogger(__name__)
 
 # A conversation that ended like this is over; there is nothing to resume. Who was cut off comes back.
-_FINAL: Final = frozenset({"closed", "limit", "refused"})
+_FINAL: Final = frozenset({"closed", "limit"})
 _UNAVAILABLE: Final = "There is no such conversation to go on with; begin a new one."
 
 
@@ -57,23 +58,13 @@ class Resumption(Companion):
             await self._resume(token, settings.resume_seconds)
         elif self._keeps_snapshots:
             await self._keep()
+        self.conversation.resume_token = self.token()
         self._renewing = asyncio.create_task(self._renew(settings.resume_seconds / 3), name="novasonic-resume-tokens")
 
     def token(self) -> str:
         """Return a token with which this page may go on elsewhere."""
         conversation = self.conversation
         return tokens.issue(conversation.id, conversation.generation, owner=conversation.owner, user=self.handler.user)
-
-    def resumed(self) -> dict[str, Any] | None:
-        """Return what a page that resumes is told after `initialized`; None for a new conversation."""
-        if not self.resumes:
-            return None
-        return {
-            "type": "resumed",
-            "sessionId": str(self.conversation.id),
-            "turn": self.conversation.first_turn - 1,
-            "resumeToken": self.token(),
-        }
 
     async def opened(self, session: novasonic.Session) -> None:
         """Know whose words a snapshot is made of."""
@@ -143,7 +134,7 @@ class Resumption(Companion):
         # A token's time counts from when it was issued: nobody knows at which moment a page loses its worker.
         while True:
             await asyncio.sleep(seconds)
-            await self.handler.tell({"type": "resume_token", "resumeToken": self.token()})
+            await self.handler.tell(wire.resume_token(self.token()))
 
 
 def _unavailable() -> Refused:

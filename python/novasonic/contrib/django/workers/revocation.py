@@ -83,7 +83,8 @@ def check(subjects: Sequence[Subject]) -> list[Verdict]:
     try:
         user_model = get_user_model()
         wanted = {subject.user_pk for subject in subjects if subject.user_pk is not None}
-        users = {str(user.pk): user for user in user_model._default_manager.filter(pk__in=wanted)}
+        found = user_model._default_manager.filter(pk__in=wanted)  # noqa: SLF001 - Django documents it
+        users = {str(user.pk): user for user in found}
         return [_verdict(subject, users) for subject in subjects]
     except Exception as error:
         logger.warning("Whether users may still talk could not be looked up: %s", type(error).__name__)
@@ -111,11 +112,12 @@ def _seconds_left(store: Any, session_key: str) -> float:
     # Sessions in the database know when they end; others are asked again and again.
     if not hasattr(store, "get_model_class"):
         return math.inf
-    sessions = store.get_model_class()._default_manager
+    sessions = store.get_model_class()._default_manager  # noqa: SLF001 - Django documents it
     expires = sessions.filter(session_key=session_key).values_list("expire_date", flat=True).first()
     if expires is None:
         return math.inf
-    return max(0.0, (expires - timezone.now()).total_seconds()) + _AFTER_EXPIRY_SECONDS
+    left: float = (expires - timezone.now()).total_seconds()
+    return max(0.0, left) + _AFTER_EXPIRY_SECONDS
 
 
 def _auths(user: Any) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from .revocation import Subject
 from .shared import attempt, key, open_redis
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Iterable
 
     import novasonic
