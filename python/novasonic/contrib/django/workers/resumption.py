@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import ImproperlyConfigured
 
 import novasonic
-from novasonic.contrib.asgi import wire
 from novasonic.contrib.asgi.companion import Companion, Refused
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.conf import get_settings
@@ -134,7 +133,7 @@ class Resumption(Companion):
         # A token's time counts from when it was issued: nobody knows at which moment a page loses its worker.
         while True:
             await asyncio.sleep(seconds)
-            await self.handler.tell(wire.resume_token(self.token()))
+            await self.handler.tell({"type": "resume_token", "resumeToken": self.token()})
 
 
 def _unavailable() -> Refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import socket
@@ -41,12 +42,13 @@ def key(*parts: object) -> str:
 
 def _connect(url: str) -> Any:
     try:
-        from redis.asyncio import Redis
+        # Optional, and not there where types are checked.
+        redis = importlib.import_module("redis.asyncio")
     except ImportError as error:
         raise ImproperlyConfigured(
             'NOVASONIC["REDIS_URL"] is set but the package "redis" is not installed: pip install redis.'
         ) from error
-    return Redis.from_url(url, socket_timeout=SHARED_SECONDS, socket_connect_timeout=SHARED_SECONDS)
+    return redis.Redis.from_url(url, socket_timeout=SHARED_SECONDS, socket_connect_timeout=SHARED_SECONDS)
 
 
 @asynccontextmanager
