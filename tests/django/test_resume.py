@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from redis import Redis as SyncRedis
@@ -48,10 +49,8 @@ async def test_a_page_goes_on_where_it_was(open_page, kept):
     histories = []
 
     class Elsewhere(Talker):
-        async def _arguments(self):
-            arguments = await super()._arguments()
-            histories.append([(message.role, message.text) for message in arguments["history"]])
-            return arguments
+        async def get_system_prompt(self):
+            histories.append([(message.role, message.text) for message in self.conversation.history])
 
     async with open_page(Elsewhere) as page:
         await page.send({"type": "initialize", "resumeToken": opened["resumeToken"]})
@@ -90,8 +89,6 @@ async def test_each_resume_gives_the_token_of_the_next(open_page, kept):
 
 
 async def test_anothers_forged_and_unknown_tokens_are_answered_alike(open_page, kept):
-    from types import SimpleNamespace
-
     opened = await talk_once(open_page)
     other = SimpleNamespace(pk=8, is_authenticated=True, is_active=True)
     answers = []
