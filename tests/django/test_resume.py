@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from redis import Redis as SyncRedis
 from services import redis_server
-from workersupport import Talker, configured, said, say
+from workersupport import Talker, configured, say
 
 import novasonic
 from novasonic.contrib.django.workers import snapshot

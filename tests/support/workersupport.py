@@ -17,6 +17,8 @@ class Talker(NovaSonicConsumer):
     """A consumer that is supervised, and whose pages may come back."""
 
     system = "You are a parrot."
+    # Else every socket listens to the layer itself, and falls with it.
+    channel_layer_alias = None
 
     def get_companions(self):
         return (Resumption(self), Supervision(self))
@@ -50,11 +52,3 @@ async def say(page, text, turn):
     """Type something and wait for the whole answer."""
     await page.send({"type": "text_message", "text": text})
     return await page.until("turn_ended", turn=turn)
-
-
-def said(page, turn, role="assistant"):
-    """What was told of a turn."""
-    lines = [line for line in page.of_type("transcript") if line["turn"] == turn and line["role"] == role]
-    return " ".join(line["text"] for line in lines if not line["final"])
-
-

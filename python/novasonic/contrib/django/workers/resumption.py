@@ -65,6 +65,13 @@ class Resumption(Companion):
         conversation = self.conversation
         return tokens.issue(conversation.id, conversation.generation, owner=conversation.owner, user=self.handler.user)
 
+    async def burn(self) -> None:
+        """Make the tokens of this conversation worthless; where there are records, what says so is its end there."""
+        if self._keeps_snapshots:
+            self._keeps_snapshots = False
+            forgetting = snapshot.forget(self.conversation.id, self.conversation.generation)
+            await attempt("Forgetting a snapshot", forgetting)
+
     async def opened(self, session: novasonic.Session) -> None:
         """Know whose words a snapshot is made of."""
         self._session = session
@@ -79,9 +86,8 @@ class Resumption(Companion):
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
-        if self._keeps_snapshots and reason in _FINAL:
-            forgetting = snapshot.forget(self.conversation.id, self.conversation.generation)
-            await attempt("Forgetting a snapshot", forgetting)
+        if reason in _FINAL:
+            await self.burn()
 
     async def _resume(self, token: str, seconds: float) -> None:
         conversation = self.conversation

@@ -42,7 +42,8 @@ class Supervision(Companion):
             handler=handler,
             conversation=self.conversation,
             subject=Subject.of(handler.user, handler.scope),
-            token=(lambda: None) if resumption is None else resumption.token,
+            token=_none if resumption is None else resumption.token,
+            burn=_nothing if resumption is None else resumption.burn,
             started_at=time.time(),
         )
         self._supervisor = supervisor.present()
@@ -77,6 +78,14 @@ class Supervision(Companion):
         """Leave supervision."""
         if self._supervisor is not None and self._live is not None:
             await self._supervisor.remove(self._live)
+
+
+def _none() -> None:
+    """Stand in for the tokens of a conversation that cannot be resumed."""
+
+
+async def _nothing() -> None:
+    """Stand in for burning them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from .shared import SHARED_SECONDS, attempt, held_redis, key, open_redis, worker
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from novasonic.contrib.asgi.companion import Conversation
 
@@ -48,6 +48,9 @@ class Live:
     conversation: Conversation
     subject: revocation.Subject
     token: Callable[[], str | None]
+    """Gives a resume token."""
+    burn: Callable[[], Awaitable[None]]
+    """Makes those that were given worthless."""
     started_at: float
     turn: int = 0
     in_turn: bool = False
@@ -142,9 +145,7 @@ class Supervisor:
             case "hang_up":
                 found = self.find(order["id"])
                 for live in found:
-                    self.close(
-                        live, CloseCode.NORMAL, "hung_up", "This conversation was ended by the site.", reason="closed"
-                    )
+                    self.spawn(self._end(live, CloseCode.NORMAL, "hung_up", "The site has ended this conversation."))
                 return True if found else None
             case "close_user":
                 for live in [one for one in self.live if one.subject.user_pk == order["user"]]:
@@ -171,7 +172,12 @@ class Supervisor:
 
     def revoke(self, live: Live) -> None:
         """Hang up on who may not talk any more."""
-        self.close(live, CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more.", reason="closed")
+        self.spawn(self._end(live, CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more."))
+
+    async def _end(self, live: Live, code: CloseCode, error: str, words: str) -> None:
+        # First: the page, told that it is over, must not find its token good in the moment after.
+        await live.burn()
+        await live.handler.hang_up(code, error, words, reason="closed")
 
     def overtaken(self, live: Live) -> None:
         """Hang up on a page that has gone on elsewhere."""
@@ -185,18 +191,24 @@ class Supervisor:
 
     async def _listen(self) -> None:
         others = layer.between_workers()
+        self._channel = await others.new_channel()
+        joined = False
         while True:
             try:
-                self._channel = await others.new_channel()
-                await others.group_add(layer.GROUP, self._channel)
-                self._joined.set()
-                while True:
-                    order = await others.receive(self._channel)
-                    if order.get("from") != worker_id():
-                        await self._answer(others, order)
+                if not joined:
+                    await others.group_add(layer.GROUP, self._channel)
+                    joined = True
+                    self._joined.set()
+                order = await others.receive(self._channel)
             except Exception as error:
-                logger.warning("The channel layer failed: %s; listening again", type(error).__name__)
-                await asyncio.sleep(TICK_SECONDS)
+                # redis-py 8 gives up a wait of five seconds, which channels_redis makes over and over, at its very end.
+                if type(error).__name__ != "TimeoutError":
+                    logger.warning("The channel layer failed: %s; listening again", type(error).__name__)
+                    joined = False
+                    await asyncio.sleep(TICK_SECONDS)
+            else:
+                if order.get("from") != worker_id():
+                    await self._answer(others, order)
 
     async def _answer(self, others: Any, order: dict[str, Any]) -> None:
         answer = self.obey(order)
