@@ -302,7 +302,7 @@ async def test_a_worker_goes_on_without_its_redis_and_comes_back_with_it(open_pa
             redis.start()
             # Listed and reachable again, in a Redis that knows nothing of before.
             async with asyncio.timeout(15):
-                while not await listed_elsewhere(redis):
+                while not await listed_elsewhere(redis):  # noqa: ASYNC110 - Redis sets no event of ours
                     await asyncio.sleep(0.2)
             assert "hung up" in await in_a_thread("novasonic_sessions", "--hang-up", told["sessionId"])
             assert await page.until_closed() == 1000
