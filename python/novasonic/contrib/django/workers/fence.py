@@ -69,6 +69,9 @@ class ConversationStore(Protocol):
         None where there is none such: another owner's, another generation, ended, or unknown.
         """
 
+    async def resumable(self, conversation_id: uuid.UUID, owner: str | None, generation: int) -> bool:
+        """Say whether `claim` would take it."""
+
     async def generation(self, conversation_id: uuid.UUID) -> int | None:
         """Look up at which generation a conversation stands; None where it is unknown."""
 

@@ -116,10 +116,17 @@ class Resumption(Companion):
         await messages.broadcast(messages.take_over(conversation.id, conversation.generation))
 
     async def _claim(self, said: tokens.ResumeToken) -> fence.Claimed | snapshot.Snapshot | None:
-        owner = self.conversation.owner
-        if self._keeps_snapshots:
-            return await snapshot.claim(said.conversation_id, owner, said.generation)
-        return await fence.store().claim(said.conversation_id, owner, said.generation)
+        records, wanted = fence.store(), (said.conversation_id, self.conversation.owner, said.generation)
+        if not self._keeps_snapshots:
+            return await records.claim(*wanted)
+        # What was said is in the snapshot; the rows have a generation of their own, once there are any.
+        has_rows = await records.generation(said.conversation_id) is not None
+        if has_rows and not await records.resumable(*wanted):
+            return None
+        claimed = await snapshot.claim(*wanted)
+        if claimed is not None and has_rows and await records.claim(*wanted) is None:
+            return None
+        return claimed
 
     async def _keep(self) -> bool:
         conversation = self.conversation
@@ -140,6 +147,9 @@ class Resumption(Companion):
         while True:
             await asyncio.sleep(seconds)
             await self.handler.tell({"type": "resume_token", "resumeToken": self.token()})
+            if self._keeps_snapshots:
+                # A snapshot has its time too, and who is silent has not gone.
+                await self._keep()
 
 
 def _unavailable() -> Refused:
