@@ -1,8 +1,8 @@
 """A batch of rows, in one transaction.
 
-Every batch begins, for each conversation in it, with ``UPDATE ... WHERE id = ... AND generation = mine``. That statement
-is the fence: it takes the conversation's row lock (on SQLite the database's), which a worker that takes the conversation
-over needs too, so either the whole batch is committed before the generation rises, or it finds nothing to update and is
+Every batch begins, for each conversation in it, with ``UPDATE ... WHERE id = ... AND generation = mine``. That is the
+fence: it takes the conversation's row lock (on SQLite the database's), which a worker that takes the conversation over
+needs too. So either the whole batch is committed before the generation rises, or it finds nothing to update and is
 refused. In order of ids, so that two workers' batches cannot wait for each other.
 """
 
@@ -17,7 +17,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from .rows import COUNTS, Ledger, Lost, Row, Spent
-from .tables import Tables, database, tables
+from .tables import Tables, database, rows_of, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,20 +37,19 @@ def write(rows: Iterable[Row]) -> dict[int, Lost]:
     Raises:
         django.db.Error: Nothing was written.
     """
-    alias = database()
     models_of = tables()
     batch = _newest(rows)
     lost: dict[int, Lost] = {}
     accepted: list[tuple[Ledger, dict[Any, Row]]] = []
-    with transaction.atomic(using=alias):
+    with transaction.atomic(using=database()):
         for ledger, states in sorted(batch, key=lambda pair: (pair[0].id, pair[0].generation)):
-            refusal = _pass_fence(alias, models_of, ledger, states)
+            refusal = _pass_fence(models_of, ledger, states)
             if refusal is None:
                 accepted.append((ledger, states))
             else:
                 lost[id(ledger)] = refusal
         for kind in _UNIQUE:
-            _upsert(alias, models_of, kind, accepted)
+            _upsert(models_of, kind, accepted)
     for ledger, _ in accepted:
         ledger.created = True
     return lost
@@ -68,8 +67,8 @@ def _newest(rows: Iterable[Row]) -> list[tuple[Ledger, dict[Any, Row]]]:
     return list(batch.values())
 
 
-def _pass_fence(alias: str, models_of: Tables, ledger: Ledger, states: dict[Any, Row]) -> Lost | None:
-    known = models_of.conversation._base_manager.using(alias)
+def _pass_fence(models_of: Tables, ledger: Ledger, states: dict[Any, Row]) -> Lost | None:
+    known = rows_of(models_of.conversation)
     if not ledger.created:
         # Not instead of the update below: another worker may have inserted it, with a higher generation.
         first = models_of.conversation(id=ledger.id, generation=ledger.generation, **ledger.opening)
@@ -77,27 +76,31 @@ def _pass_fence(alias: str, models_of: Tables, ledger: Ledger, states: dict[Any,
     values = dict(states["conversation", None].values) if ("conversation", None) in states else {}
     if "usd" in values and ledger.generation > 1:
         if ledger.before is None:
-            ledger.before = _spent_before(alias, models_of, ledger)
+            ledger.before = _spent_before(models_of, ledger)
         for name in (*COUNTS, "usd"):
             values[name] += getattr(ledger.before, name)
-    mine = known.filter(pk=ledger.id, generation=ledger.generation)
+    if ledger.created:
+        mine = known.filter(pk=ledger.id, generation=ledger.generation)
+    else:
+        # Where no transcripts are kept, conversations are taken over by way of Redis: the row learns of it here.
+        mine = known.filter(pk=ledger.id, generation__lte=ledger.generation)
+        values["generation"] = ledger.generation
     if mine.update(updated_at=timezone.now(), **values):
+        if not ledger.created and ledger.recordings:
+            listed = mine.values_list("recordings", flat=True).get()
+            mine.update(recordings=[*listed, *(name for name in ledger.recordings if name not in listed)])
         return None
     return "taken_over" if known.filter(pk=ledger.id).exists() else "deleted"
 
 
-def _spent_before(alias: str, models_of: Tables, ledger: Ledger) -> Spent:
+def _spent_before(models_of: Tables, ledger: Ledger) -> Spent:
     # Nobody adds to it any more: whoever wrote those has lost the conversation.
-    earlier = models_of.usage._base_manager.using(alias).filter(
-        conversation=ledger.id, generation__lt=ledger.generation
-    )
+    earlier = rows_of(models_of.usage).filter(conversation=ledger.id, generation__lt=ledger.generation)
     sums = earlier.aggregate(**{name: Sum(name) for name in (*COUNTS, "usd")})
-    return Spent(*(sums[name] or 0 for name in COUNTS), usd=sums["usd"] or Decimal(0))
+    return Spent(**{name: sums[name] or 0 for name in COUNTS}, usd=sums["usd"] or Decimal(0))
 
 
-def _upsert(
-    alias: str, models_of: Tables, kind: str, accepted: list[tuple[Ledger, dict[Any, Row]]]
-) -> None:
+def _upsert(models_of: Tables, kind: str, accepted: list[tuple[Ledger, dict[Any, Row]]]) -> None:
     table: type[models.Model] = getattr(models_of, kind)
     # By their columns: what a site's own model has beyond them must not be set back to its default.
     objects: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
@@ -107,7 +110,7 @@ def _upsert(
                 objects[tuple(row.values)].append(table(conversation_id=ledger.id, **row.values))
     unique = _UNIQUE[kind]
     for columns, same in objects.items():
-        table._base_manager.using(alias).bulk_create(
+        rows_of(table).bulk_create(
             same,
             update_conflicts=True,
             unique_fields=unique,

@@ -81,6 +81,7 @@ class AbstractConversation(models.Model):
 class AbstractTurn(models.Model):
     """One exchange, user then assistant."""
 
+    conversation_id: uuid.UUID
     conversation = models.ForeignKey(
         "Conversation", verbose_name=_("conversation"), on_delete=models.CASCADE, related_name="turns"
     )
@@ -116,6 +117,7 @@ class AbstractTurn(models.Model):
 class AbstractToolCall(models.Model):
     """What the model had done."""
 
+    conversation_id: uuid.UUID
     conversation = models.ForeignKey(
         "Conversation", verbose_name=_("conversation"), on_delete=models.CASCADE, related_name="tool_calls"
     )
@@ -146,6 +148,7 @@ class AbstractToolCall(models.Model):
 class AbstractUsageRecord(models.Model):
     """What one turn cost, as one worker was told."""
 
+    conversation_id: uuid.UUID
     conversation = models.ForeignKey(
         "Conversation", verbose_name=_("conversation"), on_delete=models.CASCADE, related_name="usage"
     )
@@ -166,9 +169,7 @@ class AbstractUsageRecord(models.Model):
         verbose_name = _("usage record")
         verbose_name_plural = _("usage records")
         constraints = (
-            models.UniqueConstraint(
-                fields=["conversation", "generation", "turn"], name="%(app_label)s_%(class)s_turn"
-            ),
+            models.UniqueConstraint(fields=["conversation", "generation", "turn"], name="%(app_label)s_%(class)s_turn"),
         )
 
     def __str__(self) -> str:

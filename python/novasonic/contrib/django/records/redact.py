@@ -12,6 +12,8 @@ from django.utils.module_loading import import_string
 from .rows import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from novasonic.contrib.django.conf import Settings
 
 __all__ = ["Redactor", "Withheld"]
@@ -49,15 +51,16 @@ class Redactor:
         if self._mode == "full":
             return clean(text)
         try:
-            if self._path is None:
-                raise ImproperlyConfigured('NOVASONIC["TRANSCRIPTS"] is "redacted", and NOVASONIC["REDACT"] names no hook.')
-            redact = import_string(self._path)
             async with asyncio.timeout(REDACT_SECONDS):
-                redacted = await redact(text, role=role)
-            if not isinstance(redacted, str):
-                raise TypeError(f"NOVASONIC['REDACT'] returned {type(redacted).__name__}, not str.")
+                return clean(await _hook(self._path)(text, role=role))
         except Exception as error:
             # No traceback: its last lines, and what they were called with, may hold the text.
             logger.error("A text was withheld, since it could not be redacted: %s", type(error).__name__)  # noqa: TRY400
             raise Withheld from None
-        return clean(redacted)
+
+
+def _hook(path: str | None) -> Callable[..., Awaitable[str]]:
+    if path is None:
+        raise ImproperlyConfigured('NOVASONIC["TRANSCRIPTS"] is "redacted", but NOVASONIC["REDACT"] names no hook.')
+    hook: Callable[..., Awaitable[str]] = import_string(path)
+    return hook

@@ -17,7 +17,7 @@ def forget_user(
     collector: Collector,
     field: Field[Any, Any],
     sub_objs: QuerySet[Model] | Sequence[Model],
-    using: str,  # noqa: ARG001 - Django's signature of on_delete
+    using: str,
 ) -> None:
     """Set the reference to NULL as ``SET_NULL`` does, in the database of the records.
 

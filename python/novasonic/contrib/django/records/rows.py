@@ -50,6 +50,8 @@ class Ledger:
     loop: asyncio.AbstractEventLoop
     on_lost: Callable[[Lost], None]
     """Called on `loop`, once."""
+    recordings: tuple[str, ...] = ()
+    """Names that are added to those the row has."""
     created: bool = False
     before: Spent | None = None
     """What earlier generations spent, once it was read."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 import novasonic
 
 from .rows import owner_key
-from .tables import database, tables
+from .tables import database, rows_of, tables
 from .threads import in_thread
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from django.db import models
 
-__all__ = ["Claim", "claim", "resumable"]
+__all__ = ["Claim", "claim", "generation", "resumable"]
 
 # How many turns the model is told at most; what is older it would not be sent either.
 HISTORY_TURNS = 200
@@ -35,7 +35,7 @@ class Claim:
     Attributes:
         conversation_id: Its id.
         generation: Whoever holds a lower one writes no row any more.
-        first_turn: Number of its next turn.
+        next_turn: Number of its next turn.
         history: What both sides said, as far as it was heard; empty where no transcripts are kept.
         usd: What it has cost so far.
         region: Where it was held.
@@ -43,15 +43,13 @@ class Claim:
 
     conversation_id: uuid.UUID
     generation: int
-    first_turn: int
+    next_turn: int
     history: tuple[novasonic.Message, ...] = field(repr=False)
     usd: float
     region: str | None
 
 
-async def claim(
-    conversation_id: uuid.UUID, owner: str | None, *, generation: int | None = None
-) -> Claim | None:
+async def claim(conversation_id: uuid.UUID, owner: str | None, generation: int | None = None) -> Claim | None:
     """Take a conversation over, atomically.
 
     Args:
@@ -69,7 +67,7 @@ async def claim(
     return await in_thread(_claim, conversation_id, owner, generation)
 
 
-async def resumable(conversation_id: uuid.UUID, owner: str | None, *, generation: int | None = None) -> bool:
+async def resumable(conversation_id: uuid.UUID, owner: str | None, generation: int | None = None) -> bool:
     """Say whether `claim` would take it now; nothing is changed.
 
     Raises:
@@ -78,30 +76,42 @@ async def resumable(conversation_id: uuid.UUID, owner: str | None, *, generation
     return await in_thread(lambda: _candidates(conversation_id, owner, generation).exists())
 
 
+async def generation(conversation_id: uuid.UUID) -> int | None:
+    """Look up at which generation a conversation stands; None where there is none such.
+
+    Raises:
+        django.db.Error: The database does not answer.
+    """
+    return await in_thread(_generation, conversation_id)
+
+
+def _generation(conversation_id: uuid.UUID) -> int | None:
+    known = rows_of(tables().conversation).filter(pk=conversation_id)
+    found: int | None = known.values_list("generation", flat=True).first()
+    return found
+
+
 def _candidates(conversation_id: uuid.UUID, owner: str | None, generation: int | None) -> models.QuerySet[Any]:
-    found = tables().conversation._base_manager.using(database()).filter(
-        _RESUMABLE, pk=conversation_id, owner=owner_key(owner)
-    )
+    found = rows_of(tables().conversation).filter(_RESUMABLE, pk=conversation_id, owner=owner_key(owner))
     return found if generation is None else found.filter(generation=generation)
 
 
 def _claim(conversation_id: uuid.UUID, owner: str | None, generation: int | None) -> Claim | None:
-    alias = database()
-    with transaction.atomic(using=alias):
+    with transaction.atomic(using=database()):
         # First of all: it takes the row's lock, so that what the last worker is just committing is read below.
         if not _candidates(conversation_id, owner, generation).update(
             generation=F("generation") + 1, updated_at=timezone.now()
         ):
             return None
         models_of = tables()
-        conversation = models_of.conversation._base_manager.using(alias).get(pk=conversation_id)
-        turns = models_of.turn._base_manager.using(alias).filter(conversation=conversation_id)
+        conversation = rows_of(models_of.conversation).get(pk=conversation_id)
+        turns = rows_of(models_of.turn).filter(conversation=conversation_id)
         last = turns.aggregate(last=Max("number"))["last"] or 0
         said = turns.order_by("-number").values_list("user_text", "assistant_text")[:HISTORY_TURNS]
         return Claim(
             conversation_id=conversation.id,
             generation=conversation.generation,
-            first_turn=last + 1,
+            next_turn=last + 1,
             history=tuple(_messages(list(said)[::-1])),
             usd=float(conversation.usd),
             region=conversation.region or None,

@@ -1,7 +1,7 @@
 """The records' own threads for reading.
 
-Django's `sync_to_async` has one thread for the whole process; a page that comes back must not stand in line there behind
-a view that takes its time.
+Django's `sync_to_async` has one thread for the whole process; a page that comes back must not stand in line there
+behind a view that takes its time.
 """
 
 from __future__ import annotations

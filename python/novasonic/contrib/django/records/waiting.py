@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from .rows import Row
@@ -82,7 +83,5 @@ class Backlog:
 
 def call_on(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], *args: Any) -> None:
     """Call `function` on `loop` from another thread."""
-    try:
+    with suppress(RuntimeError):  # the loop is closed, and who waited went with it
         loop.call_soon_threadsafe(function, *args)
-    except RuntimeError:
-        pass  # the loop is closed, and who waited went with it

@@ -116,7 +116,7 @@ class Writer:
         return not self._backlog
 
     def snapshot(self) -> dict[str, Any]:
-        """Return counters and gauges: how many rows wait, were written, dropped, refused as another worker's, failed."""
+        """Return how many rows wait, were written, dropped, refused as another worker's, or failed."""
         with self._changed:
             down = self._down_since
             return {
@@ -189,14 +189,14 @@ class Writer:
             return dict(apply.write(rows))
         except _DOWN:
             raise
-        except Exception:  # noqa: BLE001 - whose row it was is found out here
+        except Exception:
             outcome: _Outcome = {}
             for ledger in _ledgers(rows):
                 try:
                     outcome |= apply.write(row for row in rows if row.ledger is ledger)
                 except _DOWN:
                     raise
-                except Exception as error:  # noqa: BLE001 - one conversation's bad row must not stop the others'
+                except Exception as error:
                     outcome[id(ledger)] = error
             return outcome
 
@@ -207,7 +207,7 @@ class Writer:
             return
         self._down_since = time.monotonic()
         # Never the database's own words, which may quote a row; hence no traceback either.
-        logger.error("The records' database fails (%s); rows wait.", type(error).__name__)  # noqa: TRY400
+        logger.error("The records' database fails (%s); rows wait.", type(error).__name__)
         with self._changed:
             waiters = [entry.waiter for entry in self._backlog.entries if entry.waiter is not None]
         for waiter in waiters:
