@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-import sqlite3
 import threading
 import uuid
-from contextlib import closing, contextmanager
 from decimal import Decimal
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
-from recordsupport import columns, empty, ledger, make_database, migrated, postgres, sqlite, turn, writer  # noqa: F401
+from recordsupport import columns, empty, ledger, make_database, migrated, postgres, sqlite, switched_off, turn, writer  # noqa: F401
 from services import postgres_server
 
 from novasonic.contrib.django.conf import get_settings
@@ -33,29 +31,6 @@ def tables(request, tmp_path_factory, django_db_blocker):
             make_database(url, "records")
             with migrated(database, django_db_blocker):
                 yield request.param
-
-
-@contextmanager
-def switched_off(kind):
-    """Lock SQLite's file, or throw everybody out of PostgreSQL's database and let nobody in."""
-    database = connections.settings[get_settings().database]
-    if kind == "sqlite":
-        with closing(sqlite3.connect(database["NAME"], isolation_level=None)) as lock:
-            lock.execute("BEGIN EXCLUSIVE")
-            yield
-        return
-    import psycopg
-
-    server = psycopg.connect(
-        host=database["HOST"], port=database["PORT"], user="tests", dbname="template1", autocommit=True
-    )
-    with server:
-        server.execute("ALTER DATABASE records ALLOW_CONNECTIONS false")
-        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'records'")
-        try:
-            yield
-        finally:
-            server.execute("ALTER DATABASE records ALLOW_CONNECTIONS true")
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +173,7 @@ async def test_what_was_spent_before_is_added(writer):  # noqa: F811
     assert await UsageRecord.objects.acount() == 2
 
 
-async def test_a_claim_waits_for_the_batch_that_is_being_committed(writer, tables):  # noqa: F811
+async def test_a_claim_waits_for_the_batch_that_is_being_committed(writer):  # noqa: F811
     """Either the old worker's turn is in what the new one is told, or it is never written."""
     book = ledger(owner="ada")
     assert await writer.commit(columns(book))
@@ -235,11 +210,11 @@ async def test_beyond_its_bound_rows_are_dropped_and_counted():
     assert not tiny.put(turn(book, 1))
 
 
-async def test_while_the_database_is_down_rows_wait_and_nobody_waits_for_them(writer, tables):  # noqa: F811
+async def test_while_the_database_is_down_rows_wait_and_nobody_waits_for_them(writer):  # noqa: F811
     book, other = ledger(owner="ada"), ledger()
     assert await writer.commit(turn(book, 1))
     loop = asyncio.get_running_loop()
-    with switched_off(tables):
+    with switched_off():
         began = loop.time()
         assert not await writer.commit(turn(book, 2))
         assert loop.time() - began < 3

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import sqlite3
 import uuid
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -71,6 +72,33 @@ def empty():
     for table in (models.ToolCall, models.UsageRecord, models.Turn, models.Conversation, models.AccessRecord):
         rows = table.objects.all()
         rows._raw_delete(rows.db)
+
+
+@contextmanager
+def switched_off():
+    """Lock SQLite's file, or throw everybody out of PostgreSQL's database and let nobody in."""
+    from novasonic.contrib.django.conf import get_settings
+
+    alias = get_settings().database
+    database = connections.settings[alias]
+    if connections[alias].vendor == "sqlite":
+        with closing(sqlite3.connect(database["NAME"], isolation_level=None)) as lock:
+            lock.execute("BEGIN EXCLUSIVE")
+            yield
+        return
+    import psycopg
+
+    name = database["NAME"]
+    server = psycopg.connect(
+        host=database["HOST"], port=database["PORT"], user="tests", dbname="template1", autocommit=True
+    )
+    with server:
+        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        try:
+            yield
+        finally:
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 @pytest.fixture

@@ -237,14 +237,8 @@ class Records(Companion):
         conversation, sender = self.conversation, type(self.handler)
 
         async def send() -> None:
-            answers = await signal.asend_robust(
-                sender, conversation_id=conversation.id, owner=conversation.owner, **what
-            )
-            for receiver, answer in answers:
-                if isinstance(answer, Exception):
-                    # Its frames hold what was said.
-                    name = getattr(receiver, "__qualname__", type(receiver).__name__)
-                    logger.error("A receiver of a signal failed: %s: %s", name, type(answer).__name__)
+            # Django logs what a receiver raises.
+            await signal.asend_robust(sender, conversation_id=conversation.id, owner=conversation.owner, **what)
 
         if signal.has_listeners(sender):
             self._errands.add(send)
