@@ -12,7 +12,7 @@ __all__ = ["Errands"]
 logger = logging.getLogger(__name__)
 
 MAX_ERRANDS = 1_000
-END_SECONDS = 10.0
+END_SECONDS = 2.0
 _Errand: TypeAlias = Callable[[], Awaitable[object]]
 
 
@@ -34,7 +34,7 @@ class Errands:
             self.dropped += 1
 
     async def finish(self) -> None:
-        """Run what waits, ten seconds long at most."""
+        """Run what waits, two seconds long at most."""
         if self._task is None:
             return
         try:
