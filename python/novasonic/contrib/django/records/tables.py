@@ -44,7 +44,7 @@ def database() -> str:
 
 def rows_of(table: type[_Row]) -> models.QuerySet[_Row]:
     """Return all rows of a table of the records, whatever managers a site has put before it."""
-    return table._base_manager.using(database())  # noqa: SLF001 - documented, as all of Django's names with one stroke
+    return table._base_manager.using(database())
 
 
 def tables() -> Tables:
