@@ -99,6 +99,8 @@ class Settings:
     """Alias in ``STORAGES``; must not be served to everybody."""
     database: str = "default"
     """Alias in ``DATABASES`` of the records."""
+    records_app: str = "novasonic"
+    """Label of the application whose ``Conversation``, ``Turn``, ``ToolCall`` and ``UsageRecord`` are written."""
     resume_seconds: float = 120.0
     """How long a page that lost its worker may come back."""
     drain_seconds: float = 30.0

@@ -1,1 +1,1 @@
-"""The application's commands."""
+"""Commands of the Django application."""

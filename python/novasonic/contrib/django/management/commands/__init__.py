@@ -1,1 +1,1 @@
-"""The application's commands, one module for each."""
+"""Commands of the Django application."""

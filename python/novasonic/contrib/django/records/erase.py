@@ -1,0 +1,137 @@
+"""Deleting conversations with their files: what is too old, what somebody wants gone."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.utils import timezone
+
+from novasonic.contrib.django.conf import get_settings
+
+from .recording import recordings_storage
+from .rows import owner_key
+from .tables import rows_of, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.models import QuerySet
+
+__all__ = ["Erased", "delete_conversations", "delete_of", "prune"]
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200
+
+
+@dataclass(slots=True)
+class Erased:
+    """How much was deleted, or would be."""
+
+    conversations: int = 0
+    files: int = 0
+    failed: int = 0
+    """Conversations that stay, since a file of theirs could not be deleted."""
+
+
+def delete_conversations(conversations: QuerySet[Any], *, dry_run: bool = False) -> Erased:
+    """Delete conversations with all that belongs to them, files first, in batches; blocks.
+
+    A conversation whose file cannot be deleted stays, and is found the next time. One that goes on at this moment ends:
+    its worker finds its row gone.
+
+    Args:
+        conversations: Which ones.
+        dry_run: Only count.
+    """
+    erased = Erased()
+    for batch in _batches(conversations):
+        gone = []
+        for conversation in batch:
+            try:
+                erased.files += _delete_files(conversation.recordings, dry_run=dry_run)
+            except Exception as error:
+                erased.failed += 1
+                logger.error("A recording of %s cannot be deleted: %s", conversation.pk, type(error).__name__)  # noqa: TRY400
+            else:
+                gone.append(conversation.pk)
+        erased.conversations += len(gone)
+        if not dry_run:
+            rows_of(tables().conversation).filter(pk__in=gone).delete()
+    return erased
+
+
+def delete_of(*, owner: str | None = None, user: Any = None, dry_run: bool = False) -> Erased:
+    """Delete everything of one owner or user, with files; conversations that go on are hung up before.
+
+    Args:
+        owner: As ``get_owner`` of the consumer gave it.
+        user: A user of the site.
+        dry_run: Only count.
+
+    Raises:
+        ValueError: Neither was given.
+    """
+    whose = Q()
+    if owner is not None:
+        whose |= Q(owner=owner_key(owner))
+    if user is not None:
+        if not isinstance(user, get_user_model()):
+            raise TypeError(f"delete_of(user=...) takes a {get_user_model().__name__}, not {type(user).__name__}.")
+        whose |= Q(user_id=user.pk)
+    if not whose:
+        raise ValueError("delete_of() needs an owner or a user.")
+    conversations = rows_of(tables().conversation).filter(whose)
+    if not dry_run:
+        for conversation_id in conversations.filter(ended_at=None).values_list("pk", flat=True):
+            hang_up(conversation_id)
+    return delete_conversations(conversations, dry_run=dry_run)
+
+
+def prune(days: int | None = None, *, dry_run: bool = False) -> Erased:
+    """Delete conversations that nobody has added to for so many days, ``NOVASONIC["RETENTION_DAYS"]`` by default."""
+    days = get_settings().retention_days if days is None else days
+    if days is None:
+        return Erased()
+    before = timezone.now() - timedelta(days=days)
+    return delete_conversations(rows_of(tables().conversation).filter(updated_at__lt=before), dry_run=dry_run)
+
+
+def hang_up(conversation_id: Any) -> bool:
+    """End a conversation on whichever worker holds it; False: none says that it does. Blocks."""
+    try:
+        # On use: records are kept on sites whose workers know nothing of each other, too.
+        supervision = importlib.import_module("novasonic.contrib.django.workers.supervision")
+    except ModuleNotFoundError:
+        return False
+    return bool(async_to_sync(supervision.hang_up)(conversation_id))
+
+
+def _batches(conversations: QuerySet[Any]) -> Iterator[list[Any]]:
+    # By key and not by what is left: what stays must not be met again and again.
+    last = None
+    while True:
+        rest = conversations.order_by("pk") if last is None else conversations.order_by("pk").filter(pk__gt=last)
+        batch = list(rest.only("pk", "recordings")[:BATCH])
+        if not batch:
+            return
+        yield batch
+        last = batch[-1].pk
+
+
+def _delete_files(names: list[str], *, dry_run: bool) -> int:
+    storage = recordings_storage() if names else None
+    if storage is None:
+        return 0
+    there = [name for name in names if storage.exists(name)]
+    if not dry_run:
+        for name in there:
+            storage.delete(name)
+    return len(there)
