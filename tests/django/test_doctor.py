@@ -519,6 +519,13 @@ def test_what_checks_find_is_among_it(service, settings):
     assert "✗ checks      Conversations go to an emulator on this machine" in said
 
 
+@pytest.mark.django_db
+def test_what_the_site_silenced_is_not_told_again(service, settings):
+    settings.NOVASONIC = {**settings.NOVASONIC, "ACCEPT_CLIENT_CREDENTIALS": True}
+    settings.SILENCED_SYSTEM_CHECKS = ["novasonic.W030"]
+    assert "novasonic.W030" not in [finding.code for finding in site.checks()]
+
+
 def test_a_plain_terminal_gets_plain_marks():
     assert novasonic_doctor._mark("ok", "ascii") == "+"
     assert novasonic_doctor._mark("failed", "latin-1") == "x"
