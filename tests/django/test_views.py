@@ -7,10 +7,20 @@ from unittest.mock import AsyncMock
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient, RequestFactory
+from django.urls import resolve
 
 from novasonic import events
 from novasonic.contrib.django import metering
-from novasonic.contrib.django.views import SOCKET_PATH, MetricsView, TalkView, cors, live
+from novasonic.contrib.django.views import (
+    SOCKET_PATH,
+    CredentialsView,
+    HealthView,
+    MetricsView,
+    StatusView,
+    TalkView,
+    cors,
+    live,
+)
 from novasonic.contrib.django.views.access import is_from_here
 
 APP = "https://app.example.org"
@@ -99,6 +109,27 @@ async def test_health_asks_no_database():
 async def test_other_methods_are_refused():
     answer = await AsyncClient().post("/health/")
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize(
+    ("address", "view"),
+    [
+        ("/api/nova-sonic/status", StatusView),
+        ("/api/nova-sonic/health", HealthView),
+        ("/api/aws-credentials/", CredentialsView),
+    ],
+)
+@pytest.mark.django_db(databases=[])
+def test_the_storyteller_has_them_at_addresses_of_its_own(address, view):
+    assert resolve(address, "storyteller.urls").func.view_class is view
+
+
+@pytest.mark.django_db(databases=[])
+def test_the_storyteller_takes_sockets_at_an_address_of_its_own():
+    from storyteller.routing import websocket_urlpatterns
+
+    taken = [pattern for pattern in websocket_urlpatterns if pattern.resolve("api/nova-sonic/stream")]
+    assert [pattern.callback.consumer_class.__name__ for pattern in taken] == ["Storyteller"]
 
 
 # Metrics.

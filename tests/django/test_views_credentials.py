@@ -11,6 +11,7 @@ import pytest
 from credentialsupport import StandIn
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient
+from django.views.debug import ExceptionReporter
 
 from novasonic.contrib.django import grant
 from novasonic.contrib.django.conf import get_settings
@@ -289,3 +290,29 @@ async def test_where_the_model_is_not_offered_there_are_none(client, sts, settin
     settings.NOVASONIC = {**settings.NOVASONIC, "REGION": "eu-central-1"}
     assert (await client.post("/credentials/")).status_code == 503
     assert sts == []
+
+
+async def test_an_error_page_holds_no_keys(client, sts, monkeypatch):
+    given = []
+    assume = grant.assume
+
+    def remember(*arguments):
+        keys = assume(*arguments)
+        given.extend((keys.access_key_id, keys.secret_access_key, keys.session_token))
+        return keys
+
+    async def fail(*_, **__):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(grant, "assume", remember)
+    monkeypatch.setattr(live, "write_access", fail)
+    with pytest.raises(RuntimeError) as failed:
+        await client.post("/credentials/")
+    frames = failed.tb
+    while not frames.tb_frame.f_code.co_filename.endswith("views/api.py"):
+        frames = frames.tb_next  # the test's own hold the keys
+    page = ExceptionReporter(None, failed.type, failed.value, frames).get_traceback_html()
+    assert "credentials.py" in page
+    assert [len(key) > 10 for key in given] == [True] * 3
+    assert [key for key in given if key in page] == []
+    assert len(grants.grants.live) == 0

@@ -55,6 +55,8 @@ STATIC_URL = "static/"
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "story"
 USE_TZ = True
+# One process is the whole site: there is nobody to reach over a channel layer.
+SILENCED_SYSTEM_CHECKS = ["novasonic.W011"]
 
 # With AWS credentials in the environment this is all it takes; the demo points it at the emulator instead.
 NOVASONIC = {"REGION": os.environ.get("AWS_REGION", "us-east-1")}

@@ -45,3 +45,5 @@ CSRF_COOKIE_NAME = "novasonic_demo_csrf"
 STATIC_URL = "static/"
 LOGIN_URL = "demo-sign-in"
 USE_TZ = True
+# One process is the whole site: there is nobody to reach over a channel layer.
+SILENCED_SYSTEM_CHECKS = ["novasonic.W011"]
