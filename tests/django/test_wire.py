@@ -4,6 +4,7 @@ import base64
 import json
 import pickle
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -491,3 +492,13 @@ def test_whatever_arguments_hold_can_be_written(arguments):
     call = events.ToolCall("c", "pay", arguments, True, at=0.0, turn=1, raw_type="toolUse")
     for message in (wire.tool_called(call, arguments=True), wire.tool_approval(call)):
         wire.encode(message).encode()
+
+
+PAGE = Path(wire.__file__).parents[1] / "django" / "static" / "novasonic" / "wire.js"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "browser-wire.md"
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_the_page_and_the_reference_know_every_close_code(code):
+    assert f"\n  {code:d}: " in PAGE.read_text()
+    assert f"\n| {code:d} | " in DOCS.read_text()
