@@ -82,10 +82,6 @@ class VoiceHandler(Hooks):
         """Why it was hung up."""
         self._successor: VoiceHandler | None = None
 
-    @property
-    def _page_rules(self) -> wire.PageRules:
-        return wire.PageRules(voices=self.voices)
-
     def companion(self, kind: type[_C]) -> _C | None:
         """Return the companion of this kind, if one goes with the conversation."""
         return next((one for one in self.companions if isinstance(one, kind)), None)
