@@ -161,7 +161,6 @@ class VoiceHandler(Hooks):
             return
         if self._finished:
             return
-        self._spoke.set()
         try:
             if pcm is not None:
                 message: bytes | wire.ClientMessage = wire.parse_binary(pcm, self.input_rate)
@@ -171,6 +170,7 @@ class VoiceHandler(Hooks):
                 return
             if self._ticket_due and not await self._take_ticket(message):
                 return
+            self._spoke.set()  # nonsense is no first message: nobody known holds a socket by it
             if self.guard.takes(message, asyncio.get_running_loop().time()):
                 await self._take(message)
             else:
