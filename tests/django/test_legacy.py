@@ -170,6 +170,59 @@ async def test_a_recording_sent_whole_is_heard_to_its_end(open_page, use_emulato
         assert parrot.streams[-1].audio_bytes >= len(recording)
 
 
+KEYS = ("awsAccessKeyId", "awsSecretAccessKey", "awsRegion", "systemPrompt")
+
+
+@pytest.fixture
+def own_account(use_emulator, monkeypatch, settings):
+    """A service that knows the page's keys and not the site's."""
+
+    async def says_its_prompt(turn):
+        await turn.say(turn.system)
+
+    with Emulator(brain=says_its_prompt) as emulator:
+        use_emulator(emulator)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the site has none")
+        settings.NOVASONIC = settings.NOVASONIC | {"ACCEPT_CLIENT_CREDENTIALS": True}
+        keys = emulator.credentials
+        values = (keys.access_key_id, keys.secret_access_key, "us-east-1", "You are a pirate.")
+        yield dict(zip(KEYS, values, strict=True))
+
+
+async def test_a_client_talks_by_its_own_keys_and_prompt_where_the_site_lets_it(open_page, own_account, caplog):
+    caplog.set_level("DEBUG")
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize", **own_account})
+        await page.until("initialized")
+        await page.send({"type": "text_message", "text": "Who are you?"})
+        await page.until("transcript", role="assistant", text="You are a pirate.")
+        await page.until("turn_ended", turn=1)
+    for secret in (own_account["awsSecretAccessKey"], "pirate", "Who are you"):
+        assert secret not in caplog.text
+
+
+async def test_wrong_keys_of_a_client_are_its_own_and_the_sites_are_not_tried(open_page, own_account, caplog):
+    caplog.set_level("DEBUG")
+    own_account["awsSecretAccessKey"] = "wr0ng/s3cr3t"
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize", **own_account})
+        await page.send({"type": "text_message", "text": "Who are you?"})
+        assert await page.until_closed() == 4500
+        assert page.of_type("error")[0]["code"] == "service_refused"
+        assert "wr0ng" not in json.dumps(page.messages) + caplog.text
+
+
+async def test_the_keys_of_one_client_are_not_the_next_ones(open_page, own_account):
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize", **own_account})
+        await page.send({"type": "text_message", "text": "Who are you?"})
+        await page.until("turn_ended", turn=1)
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        await page.send({"type": "text_message", "text": "Who are you?"})
+        assert await page.until_closed() == 4500
+
+
 async def test_keys_of_a_client_are_refused_by_default(open_page):
     keys = {"awsAccessKeyId": "AKIAEXAMPLE", "awsSecretAccessKey": "s3cr3t", "awsRegion": "us-east-1"}
     async with open_page(Talker) as page:
