@@ -12,6 +12,8 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.test import override_settings
 
+from novasonic.contrib.asgi import handler
+from novasonic.contrib.asgi.door import Doorkeeper
 from novasonic.emulator import Emulator
 
 # Tests that ask for one of these, or bear pytest-django's mark, meet the database.
@@ -97,6 +99,12 @@ async def open_page(consumer, *, user=USER, origin="http://testserver"):
         if not communicator.future.done():
             await communicator.send_input({"type": "websocket.disconnect", "code": page.close_code or 1001})
             await communicator.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture(autouse=True)
+def _door_of_its_own(monkeypatch):
+    # All pages of all tests knock from one address.
+    monkeypatch.setattr(handler, "doorkeeper", Doorkeeper())
 
 
 @pytest.fixture(name="open_page")

@@ -1,16 +1,19 @@
 """The browser wire as tables; no server, no Django."""
 
 import base64
+import inspect
 import json
 import pickle
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from novasonic import events
-from novasonic.contrib.asgi import wire
+from novasonic.contrib.asgi import messages, wire
 from novasonic.contrib.asgi.wire import CloseCode
 
 RATE = 16_000
@@ -491,3 +494,39 @@ def test_whatever_arguments_hold_can_be_written(arguments):
     call = events.ToolCall("c", "pay", arguments, True, at=0.0, turn=1, raw_type="toolUse")
     for message in (wire.tool_called(call, arguments=True), wire.tool_approval(call)):
         wire.encode(message).encode()
+
+
+PAGE = Path(wire.__file__).parents[1] / "django" / "static" / "novasonic" / "wire.js"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "browser-wire.md"
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_the_page_and_the_reference_know_every_close_code(code):
+    assert f"\n  {code:d}: " in PAGE.read_text()
+    assert f"\n| {code:d} | " in DOCS.read_text()
+
+
+CONTRIB = Path(wire.__file__).parents[1]
+# `WireError("code"`, `Refused(CloseCode.X, "code"`, `finish(CloseCode.X, "code"` and so on.
+CODES = re.compile(r'(?:WireError\(|CloseCode\.[A-Z_]+,|wire\.error\()\s*"([a-z_]+)"')
+
+
+def error_codes():
+    return {code for module in CONTRIB.rglob("*.py") for code in CODES.findall(module.read_text())}
+
+
+def test_the_reference_names_every_error_code():
+    listed = set(re.findall(r"^\| (`[a-z_`, ]+`) \|", DOCS.read_text(), re.MULTILINE))
+    named = {code for cell in listed for code in re.findall(r"[a-z_]+", cell)}
+    assert len(error_codes()) > 20
+    assert error_codes() <= named
+
+
+def test_the_reference_names_every_message_both_ways():
+    text = DOCS.read_text()
+    # What `parse_text` knows, as its own source has it.
+    kinds = set(re.findall(r'case "([a-z_]+)":', inspect.getsource(wire.parse_text)))
+    kinds |= set(re.findall(r'"type": "([a-z_]+)"', inspect.getsource(messages)))
+    assert kinds > {"initialize", "heartbeat", "tool"}
+    for kind in kinds:
+        assert re.search(rf"^\|[^|]*`{kind}`", text, re.MULTILINE), kind

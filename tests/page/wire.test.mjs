@@ -5,6 +5,14 @@ import * as wire from "../../python/novasonic/contrib/django/static/novasonic/wi
 
 const messages = [
   { type: "initialized", protocol: 1, sessionId: "5f", inputRate: 16000, outputRate: 24000, resumeToken: null },
+  { type: "initialized", protocol: 1, sessionId: "5f", inputRate: 16000, outputRate: 24000, resumeToken: "r1" },
+  { type: "initialized", protocol: 1, sessionId: "5f", inputRate: 16000, outputRate: 24000 },
+  { type: "resumed", sessionId: "5f", turn: 0 },
+  { type: "resume_token", resumeToken: "r2" },
+  { type: "reconnect", afterMs: 1500, resumeToken: "r3" },
+  { type: "reconnect", afterMs: 0, resumeToken: null },
+  { type: "queued", position: 3 },
+  { type: "heartbeat" },
   { type: "transcript", role: "user", text: "Hello", final: true, turn: 1, segment: 0 },
   { type: "transcript", role: "user", text: "Hello", final: true, turn: null, segment: 0 },
   { type: "turn_started", turn: 1 },
@@ -46,6 +54,11 @@ for (const frame of [
   '{"type":"tool","turn":1,"id":"t","state":"called"}',
   '{"type":"tool_approval","turn":1,"id":"t","name":"pay"}',
   '{"type":"tool_approval","turn":1,"id":"t","name":"pay","arguments":"all"}',
+  '{"type":"initialized","protocol":1,"sessionId":"x","inputRate":1,"outputRate":1,"resumeToken":7}',
+  '{"type":"resumed","sessionId":"x"}',
+  '{"type":"resume_token","resumeToken":null}',
+  '{"type":"reconnect","afterMs":"soon","resumeToken":"r"}',
+  '{"type":"queued","position":null}',
   '{"type":"initialized","protocol":2,"sessionId":"x","inputRate":1,"outputRate":1}',
 ]) {
   test(`refuses ${frame || "an empty frame"}`, () => {
@@ -60,6 +73,7 @@ test("keeps the name of a message it does not know", () => {
 test("writes what the server reads", () => {
   const written = [
     wire.initialize({ voice: "amy" }),
+    wire.initialize({ language: "fr", ticket: "t", resumeToken: "r" }),
     wire.textMessage('say "hi"', "m1"),
     wire.played(2, 1250.4),
     wire.toolApproval("t1", false),
@@ -69,6 +83,7 @@ test("writes what the server reads", () => {
     written.map((frame) => JSON.parse(frame)),
     [
       { type: "initialize", voice: "amy" },
+      { type: "initialize", language: "fr", ticket: "t", resumeToken: "r" },
       { type: "text_message", text: 'say "hi"', messageId: "m1" },
       { type: "played", turn: 2, ms: 1250 },
       { type: "tool_approval", id: "t1", approve: false },
@@ -77,7 +92,14 @@ test("writes what the server reads", () => {
   );
 });
 
+test("comes back from what was lost, and from nothing that was meant", () => {
+  assert.deepEqual([1001, 1006, 1011, 1012].filter(wire.isLost), [1001, 1006, 1011, 1012]);
+  const meant = [1000, 1005, 1009, 4400, 4401, 4403, 4408, 4409, 4413, 4429, 4500, 4503];
+  assert.deepEqual(meant.filter(wire.isLost), []);
+});
+
 test("has words for every close code, known or not", () => {
   assert.match(wire.closeWords(4401), /Sign in/);
+  assert.match(wire.closeWords(4409), /another window/);
   assert.ok(wire.closeWords(4999).length > 0);
 });

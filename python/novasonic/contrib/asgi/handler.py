@@ -82,10 +82,6 @@ class VoiceHandler(Hooks):
         """Why it was hung up."""
         self._successor: VoiceHandler | None = None
 
-    @property
-    def _page_rules(self) -> wire.PageRules:
-        return wire.PageRules(voices=self.voices)
-
     def companion(self, kind: type[_C]) -> _C | None:
         """Return the companion of this kind, if one goes with the conversation."""
         return next((one for one in self.companions if isinstance(one, kind)), None)
@@ -165,7 +161,6 @@ class VoiceHandler(Hooks):
             return
         if self._finished:
             return
-        self._spoke.set()
         try:
             if pcm is not None:
                 message: bytes | wire.ClientMessage = wire.parse_binary(pcm, self.input_rate)
@@ -175,6 +170,7 @@ class VoiceHandler(Hooks):
                 return
             if self._ticket_due and not await self._take_ticket(message):
                 return
+            self._spoke.set()  # nonsense is no first message: nobody known holds a socket by it
             if self.guard.takes(message, asyncio.get_running_loop().time()):
                 await self._take(message)
             else:

@@ -11,16 +11,21 @@
  */
 
 import { askForMicrophone, audioAllowed, Capture, MicrophoneError, Playback } from "./audio.js";
+import { Comeback } from "./comeback.js";
 import * as wire from "./wire.js";
 
 /** A network that is further behind gets no more audio, since late speech confuses. */
 const MAX_BEHIND_SECONDS = 2;
+/** What the user says while the page comes back is kept and sent then; the server takes 3 s at once. */
+const MAX_KEPT_SECONDS = 2;
 
 /**
- * @typedef {"idle" | "connecting" | "listening" | "thinking" | "speaking" | "ended" | "failed"} State
+ * @typedef {"idle" | "connecting" | "reconnecting" | "listening" | "thinking" | "speaking" | "ended" | "failed"} State
  *
  * Events, each with `detail`:
  * - `state`: {state: State, words: string} words are for the user, empty where the state says it all
+ * - `initialized`, and `resumed` after it where a lost conversation goes on: what was shown of turns after its `turn` is
+ *   said again or not at all
  * - `transcript`, `turn_started`, `turn_ended`, `interrupted`, `tool`, `tool_approval`, `usage`, `renewing`, `renewed`, `error`: the
  *   message (wire.js); a `tool_approval` waits for `approve`
  * - `level`: {level: number} loudness of the user's side, RMS from 0 to 1, some 31 times a second
@@ -51,11 +56,22 @@ export class Conversation extends EventTarget {
   #cut = 0;
   #flushAskedAt = 0;
   #messageNumber = 0;
+  #comeback = new Comeback();
+  /** Of the attempt that waits. */
+  #timer = 0;
+  /** Ends the wait of those who want to say something meanwhile. @type {{resolve: Function, reject: Function} | null} */
+  #returning = null;
+  #retryable = false;
+  #refusal = "";
+  /** @type {ArrayBuffer[]} */
+  #kept = [];
+  #keptBytes = 0;
   #rates = { input: 16_000, output: 24_000 };
 
   /**
    * @param {{socket: string, captureWorklet: string, playbackWorklet: string}} options `socket` is a path or address
-   * @param {{voice?: string}} [choices] of `initialize`, as far as the site allows
+   * @param {object | (() => object | Promise<object>)} [choices] of `initialize`, as far as the site allows; a function is
+   *   asked for each socket anew, as one-time tickets need
    */
   constructor(options, choices = {}) {
     super();
@@ -179,24 +195,19 @@ export class Conversation extends EventTarget {
 
   async #connect() {
     this.#enter("connecting");
-    const socket = new WebSocket(new URL(this.#options.socket, location.href.replace(/^http/, "ws")));
-    socket.binaryType = "arraybuffer";
-    this.#socket = socket;
+    this.#comeback.forget();
     this.#turn = 0;
     this.#silenced = 0;
     this.#cut = 0;
+    let socket = null;
     try {
-      await new Promise((resolve, reject) => {
-        socket.onopen = () => socket.send(wire.initialize(this.#choices));
-        socket.onmessage = ({ data }) => this.#receive(data, resolve);
-        socket.onclose = ({ code }) => {
-          const words = wire.closeWords(code);
-          if (socket === this.#socket) {
-            this.#end(code === 1000 ? "ended" : "failed", words);
-          }
-          reject(new Error(words));
-        };
-      });
+      const choices = await this.#chosen();
+      if (this.state !== "connecting") {
+        throw new Error(wire.closeWords(1000)); // stopped meanwhile
+      }
+      const opened = this.#dial(choices);
+      socket = this.#socket;
+      await opened;
       if (audioAllowed()) {
         this.playback = await Playback.open(this.#options.playbackWorklet, this.#rates.output, (report) =>
           this.#playbackReports(report),
@@ -217,6 +228,107 @@ export class Conversation extends EventTarget {
     this.#enter("listening");
   }
 
+  async #chosen() {
+    return typeof this.#choices === "function" ? await this.#choices() : this.#choices;
+  }
+
+  /** Open a socket in place of the present one; fulfilled by `initialized`. */
+  #dial(choices) {
+    const socket = new WebSocket(new URL(this.#options.socket, location.href.replace(/^http/, "ws")));
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    this.#retryable = false;
+    this.#refusal = "";
+    return new Promise((resolve, reject) => {
+      socket.onopen = () => socket.send(wire.initialize(choices));
+      socket.onmessage = ({ data }) => {
+        if (socket === this.#socket || this.#socket === null) {
+          this.#receive(data, resolve);
+        }
+      };
+      socket.onclose = ({ code }) => {
+        if (socket === this.#socket) {
+          this.#closed(code);
+        }
+        reject(new Error(wire.closeWords(code)));
+      };
+    });
+  }
+
+  #closed(code) {
+    // What is lost before the page could talk is reported to whoever wanted to.
+    const begun = this.#opening === null || this.#returning !== null;
+    const wait = begun ? this.#comeback.lost(code, this.#retryable, performance.now()) : null;
+    if (wait !== null) {
+      this.#comeBackIn(wait);
+    } else if (this.#refusal === "resume_unavailable") {
+      this.#end("failed", "The connection was lost, and the conversation with it. Start again.");
+    } else {
+      this.#end(code === 1000 ? "ended" : "failed", wire.closeWords(code));
+    }
+  }
+
+  #comeBackIn(ms) {
+    if (!this.#returning) {
+      const back = new Promise((resolve, reject) => {
+        this.#returning = { resolve, reject };
+      });
+      this.#opening = back.finally(() => {
+        this.#opening = null;
+      });
+      this.#opening.catch(() => {}); // nobody need wait for it
+      this.#enter("reconnecting");
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#comeBack(), ms);
+  }
+
+  async #comeBack() {
+    const returning = this.#returning;
+    let choices = null;
+    try {
+      choices = await this.#chosen();
+    } catch {
+      // A ticket that could not be fetched: the network is away as the socket was.
+    }
+    if (returning === null || returning !== this.#returning) {
+      return; // stopped meanwhile
+    }
+    if (choices === null) {
+      this.#closed(1006);
+      return;
+    }
+    try {
+      await this.#dial({ ...choices, resumeToken: this.#comeback.token });
+    } catch {
+      return; // `#closed` has seen to it
+    }
+    this.#returning = null;
+    this.#enter("listening");
+    if (this.muted) {
+      this.#socket.send(wire.command("mute"));
+    }
+    for (const pcm of this.#kept) {
+      this.#socket.send(pcm);
+    }
+    this.#forgetKept();
+    returning.resolve();
+  }
+
+  #keep(pcm) {
+    this.#kept.push(pcm);
+    this.#keptBytes += pcm.byteLength;
+    while (this.#keptBytes > MAX_KEPT_SECONDS * 2 * this.#rates.input) {
+      this.#keptBytes -= this.#kept.shift().byteLength;
+      this.counts.droppedFrames += 1;
+    }
+  }
+
+  #forgetKept() {
+    this.#kept = [];
+    this.#keptBytes = 0;
+  }
+
   async #listen(stream) {
     await this.#openCapture(stream);
     this.listens = true;
@@ -235,6 +347,10 @@ export class Conversation extends EventTarget {
     // Nothing is sent in between: the server's session sends silence where no frame comes.
     const heard = !this.pushToTalk || this.pressed || this.#reads;
     this.#tell("level", { level: heard ? level : 0 });
+    if (heard && this.#returning) {
+      this.#keep(pcm);
+      return;
+    }
     if (!heard || this.#socket?.readyState !== WebSocket.OPEN) {
       return;
     }
@@ -263,7 +379,28 @@ export class Conversation extends EventTarget {
     switch (message.type) {
       case "initialized":
         this.#rates = { input: message.inputRate, output: message.outputRate };
+        this.#comeback.token = message.resumeToken ?? null;
+        this.#comeback.arrived();
         opened();
+        break;
+      case "resumed":
+        if (this.#turn > message.turn) {
+          // Its answer was cut in two; the user asks again.
+          this.playback?.flush();
+        }
+        this.#turn = message.turn;
+        this.#silenced = 0;
+        break;
+      case "resume_token":
+        this.#comeback.token = message.resumeToken;
+        break;
+      case "reconnect":
+        this.#comeback.token = message.resumeToken ?? this.#comeback.token;
+        this.#comeback.sentAway(message.afterMs, performance.now());
+        break;
+      case "error":
+        this.#retryable = message.fatal && message.retryable;
+        this.#refusal = message.fatal ? message.code : "";
         break;
       case "turn_started":
         // Whoever begins a new turn has stopped listening to the old one.
@@ -302,7 +439,9 @@ export class Conversation extends EventTarget {
     this.counts.underruns = report.underruns;
     switch (report.type) {
       case "playing":
-        this.#enter("speaking");
+        if (!this.#returning) {
+          this.#enter("speaking");
+        }
         return;
       case "flushed":
         if (report.turn !== this.#cut) {
@@ -333,6 +472,11 @@ export class Conversation extends EventTarget {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
+    clearTimeout(this.#timer);
+    this.#comeback.forget();
+    this.#forgetKept();
+    this.#returning?.reject(new Error(words || wire.closeWords(1000)));
+    this.#returning = null;
     this.#release();
     if (this.state !== "ended" && this.state !== "failed") {
       this.#enter(state, words);

@@ -7,6 +7,7 @@ import { Wave } from "./wave.js";
 const STATE_WORDS = {
   idle: "Press and talk",
   connecting: "Connecting…",
+  reconnecting: "The connection was lost. Coming back…",
   listening: "Listening",
   thinking: "Thinking…",
   speaking: "Speaking. Talk over it to stop it.",
@@ -83,7 +84,12 @@ function talk(page) {
     wave.run(conversation.playback !== null || state === "connecting");
     show();
   });
-  conversation.addEventListener("initialized", () => transcript.begin());
+  conversation.addEventListener("initialized", () => {
+    if (conversation.state !== "reconnecting") {
+      transcript.begin();
+    }
+  });
+  conversation.addEventListener("resumed", ({ detail }) => transcript.resume(detail.turn));
   conversation.addEventListener("error", ({ detail }) => notice(detail.message));
   conversation.addEventListener("transcript", ({ detail }) => transcript.add(detail));
   conversation.addEventListener("interrupted", ({ detail }) => transcript.cut(detail.turn));
@@ -100,7 +106,7 @@ function talk(page) {
   conversation.addEventListener("level", ({ detail }) => wave.level(detail.level));
 
   part("talk").addEventListener("click", () => {
-    if (conversation.open && conversation.listens) {
+    if ((conversation.open && conversation.listens) || conversation.state === "reconnecting") {
       conversation.stop();
     } else if (conversation.state !== "connecting") {
       void attempt(() => conversation.start());

@@ -27,6 +27,17 @@ export class Transcript {
     this.#lines.clear();
   }
 
+  /** What was said after `turn` is not part of the conversation any more; its numbers are given again. @param {number} turn */
+  resume(turn) {
+    for (const [key, line] of this.#lines) {
+      if (parseInt(key, 10) > turn) {
+        line.setAttribute("data-cut", "");
+        this.#lines.delete(key);
+      }
+    }
+    this.end();
+  }
+
   /** A final text replaces the planned one of the same sentence. @param {import("./wire.js").Transcript} message */
   add({ role, text, final, turn, segment }) {
     const line = this.#line(role, turn, text);

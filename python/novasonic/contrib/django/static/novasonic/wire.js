@@ -1,13 +1,19 @@
 /**
  * The browser wire, version 1, without I/O: frames of the server become messages, wishes of the page become frames.
  *
- * docs/reference/browser-wire.md describes every message; wire.py is this module's twin on the server.
+ * docs/reference/browser-wire.md describes every message; wire.py and messages.py are this module's twins on the server.
  */
 
 export const PROTOCOL = 1;
 
 /**
- * @typedef {{type: "initialized", protocol: number, sessionId: string, inputRate: number, outputRate: number}} Initialized
+ * @typedef {{type: "initialized", protocol: number, sessionId: string, inputRate: number, outputRate: number,
+ *   resumeToken?: string | null}} Initialized
+ * @typedef {{type: "resumed", sessionId: string, turn: number}} Resumed after `initialized`; `turn` is the last complete one
+ * @typedef {{type: "resume_token", resumeToken: string}} ResumeToken takes the place of the one before
+ * @typedef {{type: "reconnect", afterMs: number, resumeToken?: string | null}} Reconnect this server goes away
+ * @typedef {{type: "queued", position: number}} Queued waits for a free stream; 1 is the next
+ * @typedef {{type: "heartbeat"}} Heartbeat
  * @typedef {{type: "transcript", role: "user" | "assistant", text: string, final: boolean, turn: number | null,
  *   segment: number}} Transcript
  * @typedef {{type: "turn_started", turn: number}} TurnStarted
@@ -21,16 +27,28 @@ export const PROTOCOL = 1;
  * @typedef {{type: "renewing", turn: number | null, reason: string}} Renewing
  * @typedef {{type: "renewed", turn: number | null, ms: number, replayedMs: number}} Renewed
  * @typedef {{type: "error", code: string, message: string, retryable: boolean, fatal: boolean,
- *   messageId: string | null}} ServerError
+ *   messageId: string | null, refusedFrames?: number, refusedMessages?: number}} ServerError
  * @typedef {{type: "closed", reason: string}} Closed
  * @typedef {{type: "unknown", name: string}} Unknown a message of a later version; to be ignored
- * @typedef {Initialized | Transcript | TurnStarted | TurnEnded | Interrupted | AudioChunk | Usage | Tool | ToolApproval
- *   | Renewing | Renewed | ServerError | Closed | Unknown} ServerMessage
+ * @typedef {Initialized | Resumed | ResumeToken | Reconnect | Queued | Heartbeat | Transcript | TurnStarted | TurnEnded
+ *   | Interrupted | AudioChunk | Usage | Tool | ToolApproval | Renewing | Renewed | ServerError | Closed
+ *   | Unknown} ServerMessage
  */
 
 /** What each message must hold; a question mark allows null. */
 const FIELDS = {
-  initialized: { protocol: "number", sessionId: "string", inputRate: "number", outputRate: "number" },
+  initialized: {
+    protocol: "number",
+    sessionId: "string",
+    inputRate: "number",
+    outputRate: "number",
+    resumeToken: "string?",
+  },
+  resumed: { sessionId: "string", turn: "number" },
+  resume_token: { resumeToken: "string" },
+  reconnect: { afterMs: "number", resumeToken: "string?" },
+  queued: { position: "number" },
+  heartbeat: {},
   transcript: { role: "string", text: "string", final: "boolean", turn: "number?", segment: "number" },
   turn_started: { turn: "number" },
   turn_ended: { turn: "number", interrupted: "boolean", responseMs: "number?" },
@@ -87,7 +105,8 @@ export function parse(frame) {
 }
 
 /**
- * @param {{voice?: string, audioFormat?: "binary" | "base64"}} [choices] what the site lets a page choose
+ * @param {{voice?: string, model?: string, region?: string, language?: string, audioFormat?: "binary" | "base64",
+ *   ticket?: string, resumeToken?: string}} [choices] what the site lets a page choose
  * @returns {string}
  */
 export function initialize(choices = {}) {
@@ -132,6 +151,7 @@ export function command(type) {
 /** Close codes of the server, in words for the user. 1005 and 1006 are the browser's own. */
 const CLOSE_WORDS = {
   1000: "The conversation has ended.",
+  1001: "The server goes away. Start again in a moment.",
   1005: "The conversation has ended.",
   1006: "The connection was lost.",
   1009: "The connection was closed: too much was sent at once.",
@@ -142,7 +162,7 @@ const CLOSE_WORDS = {
   4408: "Nobody spoke for a while, so the conversation was closed.",
   4409: "The conversation goes on in another window.",
   4413: "The connection was closed: too much was sent at once.",
-  4429: "Too many conversations. Try again later.",
+  4429: "Too many at once. Try again later.",
   4500: "The voice service failed.",
   4503: "Too many people are talking right now. Try again soon.",
 };
@@ -153,4 +173,15 @@ const CLOSE_WORDS = {
  */
 export function closeWords(code) {
   return CLOSE_WORDS[code] ?? "The connection was closed.";
+}
+
+/** How a socket ends when a worker or the network goes, by server: see "Coming back" on the reference page. */
+const LOST = new Set([1001, 1006, 1011, 1012]);
+
+/**
+ * @param {number} code of the WebSocket's close
+ * @returns {boolean} whether a page that holds a resume token may come back with it; other ends were meant
+ */
+export function isLost(code) {
+  return LOST.has(code);
 }

@@ -1,0 +1,214 @@
+/** A page whose server goes away: the conversation against a socket that does what it is told. No audio in Node. */
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { Conversation } from "../../python/novasonic/contrib/django/static/novasonic/novasonic.js";
+
+class Socket {
+  static OPEN = 1;
+  static CLOSED = 3;
+  /** @type {Socket[]} */
+  static all = [];
+
+  readyState = 0;
+  bufferedAmount = 0;
+  sent = [];
+
+  constructor() {
+    Socket.all.push(this);
+  }
+
+  send(frame) {
+    this.sent.push(JSON.parse(frame));
+  }
+
+  close() {
+    this.readyState = Socket.CLOSED;
+  }
+
+  says(...messages) {
+    for (const message of messages) {
+      this.onmessage({ data: JSON.stringify(message) });
+    }
+  }
+
+  async opens(...messages) {
+    this.readyState = Socket.OPEN;
+    this.onopen();
+    this.says(...messages);
+    await settled();
+  }
+
+  async closes(code, ...messages) {
+    this.says(...messages);
+    this.readyState = Socket.CLOSED;
+    this.onclose({ code });
+    await settled();
+  }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const last = () => Socket.all.at(-1);
+const initialized = (resumeToken) => ({
+  type: "initialized",
+  protocol: 1,
+  sessionId: "5f",
+  inputRate: 16000,
+  outputRate: 24000,
+  resumeToken,
+});
+const fatal = (code, retryable) => ({ type: "error", code, message: "x", retryable, fatal: true, messageId: null });
+
+beforeEach(() => {
+  Socket.all = [];
+  globalThis.WebSocket = Socket;
+  globalThis.location = { href: "http://localhost/" };
+  mock.timers.enable({ apis: ["setTimeout"] });
+});
+afterEach(() => mock.timers.reset());
+
+async function wait(ms) {
+  mock.timers.tick(ms);
+  await settled();
+}
+
+async function talking(choices) {
+  const conversation = new Conversation({ socket: "/ws/" }, choices);
+  const told = [];
+  for (const type of ["state", "initialized", "resumed"]) {
+    conversation.addEventListener(type, ({ detail }) => told.push(type === "state" ? detail.state : type));
+  }
+  const started = conversation.start({ microphone: false });
+  await settled();
+  await last().opens(initialized("r1"));
+  await started;
+  return { conversation, told };
+}
+
+test("a page that lost its socket comes back with the newest token", async () => {
+  const { conversation, told } = await talking({ language: "fr" });
+  last().says({ type: "resume_token", resumeToken: "r2" });
+  await last().closes(1006);
+  assert.equal(conversation.state, "reconnecting");
+  await wait(250);
+  assert.equal(Socket.all.length, 2);
+  await last().opens(initialized("r3"), { type: "resumed", sessionId: "5f", turn: 4 });
+  assert.deepEqual(last().sent, [{ type: "initialize", language: "fr", resumeToken: "r2" }]);
+  assert.deepEqual(told, ["connecting", "initialized", "listening", "reconnecting", "initialized", "resumed", "listening"]);
+  assert.ok(conversation.open);
+  await last().closes(1012);
+  await wait(250);
+  await last().opens(initialized("r4"));
+  assert.equal(last().sent[0].resumeToken, "r3");
+});
+
+test("what is typed meanwhile is said then, and a muted page stays muted", async () => {
+  const { conversation } = await talking();
+  conversation.mute(true);
+  await last().closes(1006);
+  const typed = conversation.sendText("Are you there?");
+  await wait(250);
+  await last().opens(initialized("r2"));
+  await typed;
+  const [, muted, text] = last().sent;
+  assert.deepEqual([muted.type, text.type, text.text], ["mute", "text_message", "Are you there?"]);
+});
+
+test("it tries until a worker takes it", async () => {
+  const { conversation } = await talking();
+  await last().closes(1006);
+  await wait(250);
+  await last().closes(1006);
+  await wait(500);
+  await last().opens();
+  await last().closes(4503, fatal("draining", true));
+  await wait(1000);
+  assert.equal(Socket.all.length, 4);
+  await last().opens(initialized("r2"));
+  assert.equal(conversation.state, "listening");
+});
+
+test("it goes when it is sent away, and not before", async () => {
+  await talking();
+  last().says({ type: "reconnect", afterMs: 5000, resumeToken: "r9" });
+  await last().closes(1012);
+  await wait(4900);
+  assert.equal(Socket.all.length, 1);
+  await wait(200);
+  assert.equal(Socket.all.length, 2);
+  await last().opens(initialized("r10"));
+  assert.equal(last().sent[0].resumeToken, "r9");
+});
+
+test("where the conversation is gone the user is told so", async () => {
+  const { conversation } = await talking();
+  let words = "";
+  conversation.addEventListener("state", ({ detail }) => (words = detail.words));
+  await last().closes(1006);
+  const typed = assert.rejects(conversation.sendText("Are you there?"), /conversation with it/);
+  await wait(250);
+  await last().opens();
+  await last().closes(4403, fatal("resume_unavailable", false));
+  assert.equal(conversation.state, "failed");
+  assert.match(words, /conversation with it/);
+  await typed;
+});
+
+test("whoever stops meanwhile is not brought back", async () => {
+  const { conversation } = await talking();
+  await last().closes(1006);
+  conversation.stop();
+  await wait(10_000);
+  assert.equal(Socket.all.length, 1);
+  assert.equal(conversation.state, "ended");
+});
+
+for (const code of [1000, 4409, 4429, 4500]) {
+  test(`nobody comes back from ${code}`, async () => {
+    const { conversation } = await talking();
+    await last().closes(code);
+    await wait(10_000);
+    assert.equal(Socket.all.length, 1);
+    assert.equal(conversation.state, code === 1000 ? "ended" : "failed");
+  });
+}
+
+test("without a token there is nothing to come back to", async () => {
+  const conversation = new Conversation({ socket: "/ws/" });
+  const started = conversation.start({ microphone: false });
+  await settled();
+  await last().opens(initialized(null));
+  await started;
+  await last().closes(1006);
+  assert.equal(conversation.state, "failed");
+});
+
+test("what fails before the page can talk is reported to whoever wanted to", async () => {
+  const conversation = new Conversation({ socket: "/ws/" });
+  const started = assert.rejects(conversation.start({ microphone: false }), /lost/);
+  await settled();
+  await last().closes(1006);
+  await started;
+  assert.equal(conversation.state, "failed");
+});
+
+test("each socket has a ticket of its own, and one that cannot be had now is asked for again", async () => {
+  let number = 0;
+  const ticket = async () => {
+    number += 1;
+    if (number === 2) {
+      throw new Error("offline");
+    }
+    return { ticket: `t${number}` };
+  };
+  const { conversation } = await talking(ticket);
+  assert.deepEqual(last().sent, [{ type: "initialize", ticket: "t1" }]);
+  await last().closes(1006);
+  await wait(250);
+  assert.equal(Socket.all.length, 1);
+  await wait(500);
+  await last().opens(initialized("r2"));
+  assert.deepEqual(last().sent, [{ type: "initialize", ticket: "t3", resumeToken: "r1" }]);
+  assert.equal(conversation.state, "listening");
+});
