@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 10
+# As docs/how-to/deploy.md says to start each of them.
+SERVERS = {
+    "uvicorn": (
+        *("uvicorn", "--host", "127.0.0.1", "--log-level", "warning", "--lifespan", "off"),
+        *("--ws-per-message-deflate", "false", "--ws-max-size", "131072"),
+    ),
+    "daphne": ("daphne", "-b", "127.0.0.1", "-v", "0", "--websocket-max-message-size", "131072"),
+    "granian": ("granian", "--interface", "asginl", "--ws", "--log-level", "warning", "--workers-kill-timeout", "5"),
+}
 
 
 class Site:
@@ -70,8 +79,10 @@ def _cookies(headers) -> str:
 
 
 @contextmanager
-def running_site(application: str, emulator, *, state: Path, path: Path | None = None, settings: str) -> Iterator[Site]:
-    """Serve `application` by uvicorn as the documents say to, its conversations going to `emulator`."""
+def running_site(
+    application: str, emulator, *, state: Path, path: Path | None = None, settings: str, server: str = "uvicorn"
+) -> Iterator[Site]:
+    """Serve `application` as the documents say to, its conversations going to `emulator`."""
     port = free_port()
     environment = {
         **os.environ,
@@ -82,8 +93,8 @@ def running_site(application: str, emulator, *, state: Path, path: Path | None =
         "PYTHONPATH": os.pathsep.join(filter(None, [str(path or ROOT), os.environ.get("PYTHONPATH")])),
     }
     subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=environment, check=True, timeout=60)
-    command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen([*command, "--ws-per-message-deflate", "false", "--lifespan", "off"], env=environment)
+    command = [sys.executable, "-m", *SERVERS[server], "--port", str(port), application]
+    process = subprocess.Popen(command, env=environment)
     try:
         wait_for_port(port, process)
         yield Site(process, port)
