@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from novasonic.contrib.asgi import handler
 from novasonic.contrib.asgi.door import Doorkeeper
+from novasonic.contrib.django.consumers import NovaSonicConsumer
 from novasonic.emulator import Emulator
 
 # Tests that ask for one of these, or bear pytest-django's mark, meet the database.
@@ -111,6 +112,12 @@ def _door_of_its_own(monkeypatch):
 async def _open_page():
     yield open_page
     assert asyncio.all_tasks() == {asyncio.current_task()}, "a consumer left a task behind"
+
+
+@pytest.fixture
+def unaccompanied(monkeypatch):
+    """Leave out what goes with a conversation: the handler alone, without a database."""
+    monkeypatch.setattr(NovaSonicConsumer, "get_companions", lambda _: ())
 
 
 @pytest.fixture(scope="session")

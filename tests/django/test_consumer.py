@@ -20,6 +20,8 @@ RATE = 16_000
 USER = SimpleNamespace(pk=7, is_authenticated=True, is_active=True)
 ANONYMOUS = SimpleNamespace(is_authenticated=False, is_active=False)
 
+pytestmark = pytest.mark.usefixtures("unaccompanied")
+
 
 def tone(seconds: float, hz: float = 300.0, rate: int = RATE) -> bytes:
     """What the emulator's ears take for speech: it listens to energy."""
@@ -225,8 +227,8 @@ async def test_interrupt_stops_the_sound(open_page):
 
 async def test_close_ends_in_order(open_page, parrot):
     async with open_page(Talker) as page:
-        await page.send({"type": "initialize"})
-        await page.until("initialized")
+        await page.send({"type": "text_message", "text": "Hello"})
+        await page.until("turn_ended", turn=1)
         await page.send({"type": "close"})
         assert await page.until_closed() == 1000
         assert page.messages[-1] == {"type": "closed", "reason": "closed"}

@@ -1,7 +1,6 @@
 """What a site overrides, what goes with a conversation, and who gets in: against the emulator, in this process."""
 
 import asyncio
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +17,8 @@ from novasonic.emulator import Emulator, Fault
 ANONYMOUS = SimpleNamespace(is_authenticated=False, is_active=False)
 ADA = SimpleNamespace(pk=7, is_authenticated=True, is_active=True, is_staff=False)
 STAFF = SimpleNamespace(pk=8, is_authenticated=True, is_active=True, is_staff=True)
+
+pytestmark = pytest.mark.usefixtures("unaccompanied")
 
 
 @pytest.fixture(autouse=True)
@@ -278,17 +279,6 @@ async def test_without_a_right_ticket_nobody_gets_in(open_page, first):
     async with open_page(Ticketed, user=ANONYMOUS, origin=None) as page:
         await page.send(first)
         assert await page.until_closed() == 4401
-
-
-async def test_nonsense_does_not_hold_a_socket_that_nobody_is_known_by(open_page):
-    class Impatient(Ticketed):
-        def get_rules(self):
-            return replace(super().get_rules(), first_message_seconds=0.2)
-
-    async with open_page(Impatient, user=ANONYMOUS) as page:
-        await page.send({"type": "of no use"})
-        assert await page.until_closed() == 4408
-        assert [error["code"] for error in page.of_type("error")] == ["unknown_type", "first_message_timeout"]
 
 
 async def test_a_ticket_says_who_talks_and_needs_no_origin(open_page):

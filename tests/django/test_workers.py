@@ -261,8 +261,7 @@ async def test_a_tool_of_a_conversation_that_goes_on_elsewhere_does_not_run(open
         await turn.say("done" if "ordered" in str(result) else "failed")
 
     class Orderer(Talker):
-        async def get_tools(self):
-            return self.companion(supervision.Supervision).fenced([order_pizza])
+        tools = (order_pizza,)
 
     with Emulator(brain=brain, speed=20) as emulator, redis_layer(redis.url):
         where = {"ENDPOINT_URL": emulator.url, "CA_BUNDLE": str(emulator.ca_bundle)}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import novasonic
     from novasonic import events
 
@@ -82,6 +84,10 @@ class Companion:
     def settings(self) -> dict[str, Any]:
         """Return arguments of `novasonic.NovaSonic.connect` that replace the handler's own."""
         return {}
+
+    def tools(self, tools: Sequence[novasonic.Tool]) -> Sequence[novasonic.Tool]:
+        """Return the handler's tools in the form in which they may run."""
+        return tools
 
     async def opened(self, session: novasonic.Session) -> None:
         """The stream is open; the page is told after this."""

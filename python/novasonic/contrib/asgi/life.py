@@ -75,6 +75,9 @@ class Life:
 
     async def _arguments(self) -> dict[str, Any]:
         handler, conversation = self._handler, self._handler.conversation
+        tools = await handler.get_tools()
+        for companion in handler.companions:
+            tools = companion.tools(tools)
         arguments: dict[str, Any] = {
             "model": handler.get_model(),
             "system": handler.chosen.system or await handler.get_system_prompt(),
@@ -85,7 +88,7 @@ class Life:
             "max_tokens": handler.max_tokens,
             "top_p": handler.top_p,
             "temperature": handler.temperature,
-            "tools": await handler.get_tools(),
+            "tools": tools,
             "tool_choice": handler.tool_choice,
             "tool_limits": handler.tool_limits,
             "context": handler.get_context(),

@@ -116,8 +116,19 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
         return get_client(replace(chosen, region=self.conversation.region or chosen.region))
 
     def get_companions(self) -> Sequence[Companion]:
-        """Return what goes with this conversation, in the order in which it is asked."""
-        return ()
+        """Return what goes with this conversation, in the order in which it is asked.
+
+        First of all Resumption, so that the others see the conversation as it goes on; Supervision after all that may
+        refuse it.
+        """
+        # They reach models, which need the applications loaded; this module does not.
+        from .limits.companion import Admission
+        from .metering import Metering
+        from .records.companion import Records
+        from .workers.resumption import Resumption
+        from .workers.supervision import Supervision
+
+        return (Resumption(self), Admission(self), Records(self), Supervision(self), Metering(self))
 
     async def authenticate(self) -> Any | None:
         """Return the user of Django's session; override it for tokens in headers, for instance DRF's or JWT's."""

@@ -71,7 +71,7 @@ async def redeem_ticket(ticket: str) -> Any | None:
         return None
     user_model = get_user_model()
     try:
-        user = await user_model._default_manager.aget(pk=pk)  # noqa: SLF001 - Django documents it
+        user = await user_model._default_manager.aget(pk=pk)
     except user_model.DoesNotExist:
         return None
     known = any(hmac.compare_digest(bound, present) for present in tokens.bindings(None, user))

@@ -83,7 +83,7 @@ def check(subjects: Sequence[Subject]) -> list[Verdict]:
     try:
         user_model = get_user_model()
         wanted = {subject.user_pk for subject in subjects if subject.user_pk is not None}
-        found = user_model._default_manager.filter(pk__in=wanted)  # noqa: SLF001 - Django documents it
+        found = user_model._default_manager.filter(pk__in=wanted)
         users = {str(user.pk): user for user in found}
         return [_verdict(subject, users) for subject in subjects]
     except Exception as error:
@@ -112,7 +112,7 @@ def _seconds_left(store: Any, session_key: str) -> float:
     # Sessions in the database know when they end; others are asked again and again.
     if not hasattr(store, "get_model_class"):
         return math.inf
-    sessions = store.get_model_class()._default_manager  # noqa: SLF001 - Django documents it
+    sessions = store.get_model_class()._default_manager
     expires = sessions.filter(session_key=session_key).values_list("expire_date", flat=True).first()
     if expires is None:
         return math.inf

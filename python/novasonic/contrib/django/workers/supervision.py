@@ -19,7 +19,7 @@ from .shared import attempt, key, open_redis
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     import novasonic
 
@@ -49,7 +49,7 @@ class Supervision(Companion):
         self._supervisor = supervisor.present()
         await self._supervisor.add(self._live)
 
-    def fenced(self, tools: Iterable[novasonic.Tool]) -> list[novasonic.Tool]:
+    def tools(self, tools: Sequence[novasonic.Tool]) -> Sequence[novasonic.Tool]:
         """Return `tools` such that none runs once another worker has taken the conversation over."""
         return fence.fenced(tools, self.still_held)
 
