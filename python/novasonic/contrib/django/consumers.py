@@ -37,6 +37,8 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
     Hence `take` must never touch the ORM; hooks that do run in the conversation's own task.
     """
 
+    # Else every socket listens to the layer by itself, and falls with it; one listener of the process does for all.
+    channel_layer_alias = None
     permission: ClassVar[Permission | None] = None
     """Who may talk; None: ``NOVASONIC["PERMISSION"]``."""
 
