@@ -9,12 +9,15 @@ from contextlib import ExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
+from asgiref.sync import SyncToAsync
 from asgiref.testing import ApplicationCommunicator
+from django.db import connections
 from django.test import override_settings
 
 from novasonic.contrib.asgi import handler
 from novasonic.contrib.asgi.door import Doorkeeper
 from novasonic.contrib.django.consumers import NovaSonicConsumer
+from novasonic.contrib.django.records.companion import Records
 from novasonic.emulator import Emulator
 
 # Tests that ask for one of these, or bear pytest-django's mark, meet the database.
@@ -23,14 +26,15 @@ DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "dja
 PATIENCE_SECONDS = 20
 
 
+def meets_database(item):
+    return bool(item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
 def pytest_collection_modifyitems(config, items):
     """On another database than the usual one, leave out the tests that would only do again what they did."""
     if "NOVASONIC_TEST_DATABASE" not in os.environ:
         return
-    meet_it = {
-        item: bool(item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
-        for item in items
-    }
+    meet_it = {item: meets_database(item) for item in items}
     config.hook.pytest_deselected(items=[item for item, meets in meet_it.items() if not meets])
     items[:] = [item for item, meets in meet_it.items() if meets]
 
@@ -112,6 +116,23 @@ def _door_of_its_own(monkeypatch):
 async def _open_page():
     yield open_page
     assert asyncio.all_tasks() == {asyncio.current_task()}, "a consumer left a task behind"
+
+
+@pytest.fixture(autouse=True)
+def _no_database_left_over(request, monkeypatch):
+    """Keep conversations of tests without a database from it, and its connections from the tests that follow."""
+    if meets_database(request.node):
+        yield
+        # Of the thread that asynchronous code shares: tidied by a test that may not use it, it would be an access.
+        SyncToAsync.single_thread_executor.submit(connections.close_all).result()
+    else:
+        everybody = NovaSonicConsumer.get_companions
+        monkeypatch.setattr(
+            NovaSonicConsumer,
+            "get_companions",
+            lambda consumer: [one for one in everybody(consumer) if not isinstance(one, Records)],
+        )
+        yield
 
 
 @pytest.fixture

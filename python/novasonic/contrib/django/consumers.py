@@ -38,7 +38,7 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
     """
 
     # Else every socket listens to the layer by itself, and falls with it; one listener of the process does for all.
-    channel_layer_alias = None
+    channel_layer_alias = None  # type: ignore[assignment]  # Channels documents it
     permission: ClassVar[Permission | None] = None
     """Who may talk; None: ``NOVASONIC["PERMISSION"]``."""
 
