@@ -251,7 +251,7 @@ async def test_a_renewal_may_overlap_where_a_stream_is_free(open_one):
         one = await open_one()
         assert await one.may_overlap()
         assert (await refusal(open_one("bob")))[1] == "no_capacity"
-        one.event(events.Renewed(turn=None, at=1.0, raw_type="", seconds=0.1, replayed_seconds=0.0))
+        one.overlap_ended()
         await asyncio.sleep(0)
         other = await open_one("bob")
         assert not await one.may_overlap()
@@ -273,6 +273,7 @@ async def test_one_that_never_asked_ends_without_a_word():
     await admission.ended("gone", None)
     assert admission.settings() == {}
     admission.event(used(1.0))
+    admission.overlap_ended()
     assert await admission.may_overlap()
 
 

@@ -227,9 +227,8 @@ def _workers_of_the_server() -> int:
 def _connect(url: str) -> Any:
     redis = import_module("redis.asyncio")
     retry = import_module("redis.asyncio.retry").Retry(import_module("redis.backoff").NoBackoff(), 0)
-    return redis.Redis.from_url(
-        url, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=COMMAND_SECONDS, retry=retry, max_connections=2
-    )
+    # Its own timeouts would take a busy loop of ours for a slow Redis; `_within` bounds everything it does.
+    return redis.Redis.from_url(url, socket_timeout=None, socket_connect_timeout=None, retry=retry, max_connections=2)
 
 
 _R = TypeVar("_R")
