@@ -1,7 +1,9 @@
 """Leases that processes share on Redis: processes die, Redis is emptied, stops and comes back."""
 
 import asyncio
+import signal
 import sys
+import time
 import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -209,6 +211,108 @@ async def test_twenty_opens_of_four_processes_on_a_budget_for_three_are_three(se
         assert {reason for one in started for reason in one.refused.values()} == {"owner_usd"}
 
 
+@pytest.mark.slow
+async def test_a_worker_that_slept_learns_that_it_lost_its_conversation(server, open_office, eventually):
+    async with processes(server, 1, 2, size=2) as (sleeper,):
+        await sleeper.tell("open")
+        await eventually(lambda: len(sleeper.inside) == 2)
+        sleeper.process.send_signal(signal.SIGSTOP)
+        office = open_office(server)
+        # One is resumed here; the other's lease expires, and somebody else gets it.
+        await Conversation(office, identity="p0-0", owner="everybody", generation=2).talk(size=2)
+        other = Conversation(office)
+        await other.enter()
+        async with asyncio.timeout(20):
+            assert await other.wait(size=2) == "granted"
+        sleeper.process.send_signal(signal.SIGCONT)
+        await eventually(lambda: sleeper.lost == {"p0-0"})
+        # Its other stream is open, so it counts, though there is one more than there should be.
+        await eventually(lambda: leases(server) == 3)
+        await sleeper.tell("quit")
+        async with asyncio.timeout(10):
+            assert await sleeper.process.wait() == 0
+        assert leases(server) == 2
+
+
+async def test_the_line_keeps_its_order_through_a_restart_of_redis(server, open_office, eventually):
+    office = open_office(server)
+    holder = await Conversation(office).talk(size=1)
+    waiters = [Conversation(office), Conversation(office)]
+    order = []
+
+    async def come(waiter):
+        await waiter.enter()
+        assert await waiter.wait(size=1) == "granted"
+        order.append(waiter)
+        await waiter.leave()
+
+    async with asyncio.TaskGroup() as group:
+        for number, waiter in enumerate(waiters, 1):
+            group.create_task(come(waiter))
+            await eventually(lambda waiter=waiter, number=number: waiter.positions == [number])
+        server.stop()
+        await eventually(lambda: office.snapshot().redis == "down")
+        server.start()
+        await eventually(lambda: office.snapshot().redis == "up")
+        await holder.leave()
+    assert order == waiters
+
+
+async def test_a_redis_that_refuses_is_lost_as_well(server, open_office, caplog):
+    client = redis_py.Redis.from_url(server.url)
+    client.set(f"{PREFIX}:held:site", "no sorted set")
+    office = open_office(server)
+    assert await Conversation(office, owner_conversations=1).enter() is None
+    assert await Conversation(office, owner_conversations=1).enter() == "owner"
+    assert office.snapshot().redis == "down"
+    assert "Redis refused the limits' script (enter)" in caplog.text
+    client.delete(f"{PREFIX}:held:site")
+    client.close()
+
+
+async def test_a_renewal_that_never_ends_gives_its_second_lease_back(server, open_office, monkeypatch, eventually):
+    monkeypatch.setattr(keeping, "EXTRA_SECONDS", 0.3)
+    office = open_office(server)
+    one = await Conversation(office).talk(size=2)
+    assert await office.take_extra(one.holder, 2)
+    await eventually(lambda: leases(server) == 1)
+    assert not one.holder.claim.extra
+
+
+async def test_renewals_go_on_while_redis_is_lost(server, open_office):
+    office = open_office(server)
+    one = await Conversation(office).talk(size=2)
+    server.stop()
+    assert await office.take_extra(one.holder, 2)
+    other = await Conversation(office).talk(size=3)
+    assert not await office.take_extra(other.holder, 3)
+    office.drop_extra(one.holder)
+
+
+async def test_a_conversation_that_redis_forgot_between_its_steps_is_told_again(server, open_office):
+    office = open_office(server)
+    one = Conversation(office)
+    await one.enter()
+    client = redis_py.Redis.from_url(server.url)
+    client.delete(f"{PREFIX}:c:{one.id}")
+    client.close()
+    assert await one.take() == "granted"
+
+
+async def test_a_failing_beat_is_not_the_last(server, open_office, monkeypatch, eventually, caplog):
+    office = open_office(server)
+    beat = office._local.beat
+
+    async def fail(*_):
+        monkeypatch.setattr(office._local, "beat", beat)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(office._local, "beat", fail)
+    await Conversation(office).talk()
+    await eventually(lambda: office.snapshot().pools)
+    assert "A beat of the limits failed" in caplog.text
+
+
 async def test_who_waits_in_another_process_gets_in_by_order(server, open_office, eventually):
     first, second = open_office(server), open_office(server)
     holder = await Conversation(first).talk(size=1)
@@ -323,6 +427,24 @@ async def test_without_redis_each_process_keeps_to_its_share(server, open_office
     assert [one.losses for one in talking] == [[], []]
 
 
+async def test_a_process_that_never_reached_redis_shares_by_what_its_server_was_told(open_office, server, monkeypatch):
+    server.stop()
+    for said, share in (("4", 5), ("nonsense", 20)):
+        monkeypatch.setenv("WEB_CONCURRENCY", said)
+        office = open_office(server)
+        opened = [Conversation(office, owner=str(number)) for number in range(21)]
+        for one in opened:
+            await one.enter()
+        assert [await one.take() for one in opened].count("granted") == share
+
+
+async def test_a_busy_loop_is_not_taken_for_a_lost_redis(server, open_office):
+    office = open_office(server)
+    asyncio.get_running_loop().call_later(0.005, time.sleep, 0.8)
+    await Conversation(office).talk()
+    assert office.snapshot().redis == "up"
+
+
 async def test_the_budget_holds_while_redis_is_lost(server, open_office):
     office = open_office(server)
     budget = {"owner_usd": 750_000, "reserve": 250_000}
@@ -350,12 +472,12 @@ async def test_what_was_used_while_redis_was_lost_is_charged_when_it_is_back(ser
 async def test_a_redis_that_hangs_delays_nobody_for_long(server, open_office):
     office = open_office(server)
     await Conversation(office).talk()
-    server._process.send_signal(19)
+    server._process.send_signal(signal.SIGSTOP)
     try:
         async with asyncio.timeout(5):
             await Conversation(office).talk()
     finally:
-        server._process.send_signal(18)
+        server._process.send_signal(signal.SIGCONT)
 
 
 async def test_a_second_lease_is_beaten_for_until_it_is_dropped(server, open_office, eventually):

@@ -198,6 +198,19 @@ async def test_who_talked_the_days_minutes_is_hung_up_and_not_let_in_again(open_
         assert (await refusal(open_one()))[1] == "minutes_used_up"
 
 
+async def test_a_conversation_is_not_longer_because_it_moved(open_one):
+    with use(seconds=0.2):
+        old = await open_one()
+        await asyncio.sleep(0.1)
+        await old.ended("reconnect", None)
+        new = await open_one(handler=Handler(id=old.conversation.id, generation=2))
+        assert 0 < new.settings()["limits"].seconds < 0.11
+        await asyncio.sleep(0.11)
+        await new.ended("reconnect", None)
+        last = Handler(id=old.conversation.id, generation=3)
+        assert await refusal(open_one(handler=last)) == (CloseCode.TOO_MANY, "conversation_too_long", False)
+
+
 async def test_waiting_in_line_is_no_talking(open_one, eventually):
     with use("wait", streams=1):
         first = await open_one()
@@ -238,7 +251,7 @@ async def test_a_renewal_may_overlap_where_a_stream_is_free(open_one):
         one = await open_one()
         assert await one.may_overlap()
         assert (await refusal(open_one("bob")))[1] == "no_capacity"
-        one.event(events.Renewed(turn=None, at=1.0, raw_type="", seconds=0.1, replayed_seconds=0.0))
+        one.overlap_ended()
         await asyncio.sleep(0)
         other = await open_one("bob")
         assert not await one.may_overlap()
@@ -260,6 +273,7 @@ async def test_one_that_never_asked_ends_without_a_word():
     await admission.ended("gone", None)
     assert admission.settings() == {}
     admission.event(used(1.0))
+    admission.overlap_ended()
     assert await admission.may_overlap()
 
 

@@ -155,14 +155,15 @@ class Admission(Companion):
             return True
         return await self._office.take_extra(self._holder, self._settings.limits.streams)
 
+    def overlap_ended(self) -> None:
+        """Give the second lease back: two streams are one again."""
+        if self._office is not None and self._holder is not None:
+            self._office.drop_extra(self._holder)
+
     def event(self, event: events.Event) -> None:
         """Note what was used; the next beat charges it."""
-        if self._holder is None or self._office is None:
-            return
-        if isinstance(event, events.Usage):
+        if self._holder is not None and isinstance(event, events.Usage):
             self._holder.spent = round(event.usd * 1_000_000)
-        elif isinstance(event, events.Renewed):
-            self._office.drop_extra(self._holder)
 
     def _lose(self, why: Loss) -> None:
         if self._errand is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 import uuid
 from dataclasses import asdict
@@ -36,6 +37,7 @@ PREFIX: Final = "{novasonic}"
 COMMAND_SECONDS: Final = 0.5
 """How long Redis may take for a batch; one whose connection broke at once is sent once more."""
 BATCH: Final = 500
+_SLICES: Final = 10
 
 
 def _ms(seconds: float) -> int:
@@ -63,7 +65,7 @@ class RedisStore:
         self._sender: asyncio.Task[None] | None = None
         self._worker = uuid.uuid4().hex
         self._epoch: str | None = None
-        self.workers = 1
+        self.workers = _workers_of_the_server()
         """How many processes take part, as of the last beat."""
 
     async def enter(self, claim: Claim) -> Entry:
@@ -214,12 +216,19 @@ class RedisStore:
         return answers
 
 
+def _workers_of_the_server() -> int:
+    # What uvicorn, gunicorn and others are told; nothing better is known until Redis has been reached once.
+    try:
+        return max(int(os.environ.get("WEB_CONCURRENCY", "1")), 1)
+    except ValueError:
+        return 1
+
+
 def _connect(url: str) -> Any:
     redis = import_module("redis.asyncio")
     retry = import_module("redis.asyncio.retry").Retry(import_module("redis.backoff").NoBackoff(), 0)
-    return redis.Redis.from_url(
-        url, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=COMMAND_SECONDS, retry=retry, max_connections=2
-    )
+    # Its own timeouts would take a busy loop of ours for a slow Redis; `_within` bounds everything it does.
+    return redis.Redis.from_url(url, socket_timeout=None, socket_connect_timeout=None, retry=retry, max_connections=2)
 
 
 _R = TypeVar("_R")
@@ -230,6 +239,8 @@ _bounded: set[asyncio.Task[Any]] = set()
 async def _within(seconds: float, work: Coroutine[Any, Any, _R]) -> _R:
     """Bound `work` in time, though it may lose the cancellation that a timeout is.
 
+    In slices: what a busy loop of ours is late is not Redis's fault, and costs one slice however long it is.
+
     Raises:
         TimeoutError: It took longer.
     """
@@ -237,7 +248,9 @@ async def _within(seconds: float, work: Coroutine[Any, Any, _R]) -> _R:
     _bounded.add(task)
     task.add_done_callback(_forget)
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        for _ in range(_SLICES):
+            if not task.done():
+                await asyncio.wait({task}, timeout=seconds / _SLICES)
     finally:
         task.cancel()
     if not task.done():
