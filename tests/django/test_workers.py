@@ -20,6 +20,9 @@ from novasonic.contrib.django.workers import drain, fence, supervision, supervis
 from novasonic.contrib.django.workers.shared import key, worker_id
 from novasonic.emulator import Emulator
 
+# Whether there are rows too is asked even where what was said is not in them.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 @pytest.fixture(scope="module")
 def redis():

@@ -44,11 +44,16 @@ def _connect(url: str) -> Any:
     try:
         # Optional, and not there where types are checked.
         redis = importlib.import_module("redis.asyncio")
+        retry = importlib.import_module("redis.asyncio.retry").Retry(
+            importlib.import_module("redis.backoff").NoBackoff(), 1
+        )
     except ImportError as error:
         raise ImproperlyConfigured(
             'NOVASONIC["REDIS_URL"] is set but the package "redis" is not installed: pip install redis.'
         ) from error
-    return redis.Redis.from_url(url, socket_timeout=SHARED_SECONDS, socket_connect_timeout=SHARED_SECONDS)
+    # Once more, for a connection of the pool may have died unnoticed; redis-py's own ten times last for seconds.
+    bounds = {"socket_timeout": SHARED_SECONDS, "socket_connect_timeout": SHARED_SECONDS}
+    return redis.Redis.from_url(url, **bounds, retry=retry)
 
 
 @asynccontextmanager

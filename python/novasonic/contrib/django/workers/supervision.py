@@ -12,7 +12,7 @@ from novasonic import events
 from novasonic.contrib.asgi.companion import Companion
 
 from . import fence, messages, supervisor
-from .drain import is_draining, send_away
+from .drain import is_draining, order, send_away
 from .resumption import Resumption
 from .revocation import Subject
 from .shared import attempt, key, open_redis
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     import novasonic
 
-__all__ = ["LiveConversation", "Supervision", "Worker", "close_user", "conversations", "hang_up", "workers"]
+__all__ = [
+    "LiveConversation",
+    "Supervision",
+    "Worker",
+    "close_user",
+    "conversations",
+    "drain_worker",
+    "hang_up",
+    "workers",
+]
 
 
 class Supervision(Companion):
@@ -145,6 +154,17 @@ async def hang_up(conversation_id: uuid.UUID | str) -> bool:
         False where no worker answers that it holds it.
     """
     return bool(await messages.ask({"do": "hang_up", "id": str(conversation_id)}, enough=bool))
+
+
+async def drain_worker(worker: str, seconds: float) -> bool:
+    """Have a worker send its conversations elsewhere, within `seconds`, and take no new ones.
+
+    Returns:
+        False where it neither answers nor will find the order on Redis.
+    """
+    noted = await order(worker, seconds)
+    answers = await messages.ask({"do": "drain", "worker": worker, "seconds": seconds}, enough=bool)
+    return noted or bool(answers)
 
 
 async def close_user(user_pk: Any) -> None:

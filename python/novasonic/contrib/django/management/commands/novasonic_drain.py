@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from novasonic.contrib.django.conf import get_settings
-from novasonic.contrib.django.workers import drain, layer, messages, supervision
+from novasonic.contrib.django.workers import layer, supervision
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -54,9 +54,7 @@ class Command(BaseCommand):
         asyncio.run(self._drain(worker, seconds))
 
     async def _drain(self, worker: str, seconds: float) -> None:
-        noted = await drain.order(worker, seconds)
-        answers = await messages.ask({"do": "drain", "worker": worker, "seconds": seconds}, enough=bool)
-        if not answers and not noted:
+        if not await supervision.drain_worker(worker, seconds):
             raise CommandError(
                 f"The worker {worker} does not answer. If it holds no conversation it does not listen; set "
                 'NOVASONIC["REDIS_URL"], so that it finds the order before it takes one.'

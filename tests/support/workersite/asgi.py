@@ -1,0 +1,48 @@
+"""Its consumer, whose tool leaves a note of which process ran it."""
+
+# ruff: noqa: E402 - Django is set up before anything of its applications is imported
+
+import os
+from pathlib import Path
+
+from django.core.asgi import get_asgi_application
+
+http_application = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path
+from novasonic.contrib.django.records.companion import Records
+
+import novasonic
+from novasonic.contrib.django.consumers import NovaSonicConsumer
+from novasonic.contrib.django.workers import revocation
+from novasonic.contrib.django.workers.resumption import Resumption
+from novasonic.contrib.django.workers.supervision import Supervision
+
+NOTES = Path(os.environ["NOVASONIC_TEST_NOTES"])
+
+revocation.connect_signals()
+
+
+@novasonic.tool
+async def note() -> str:
+    """Leave a note."""
+    with NOTES.open("a") as notes:  # noqa: ASYNC230 - a line
+        notes.write(f"{os.getpid()}\n")
+    return "noted"
+
+
+class Talker(NovaSonicConsumer):
+    channel_layer_alias = None
+
+    def get_companions(self):
+        return (Resumption(self), Records(self), Supervision(self))
+
+    async def get_tools(self):
+        return self.companion(Supervision).fenced([note])
+
+
+application = ProtocolTypeRouter(
+    {"http": http_application, "websocket": AuthMiddlewareStack(URLRouter([path("", Talker.as_asgi())]))}
+)
