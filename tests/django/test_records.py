@@ -211,7 +211,7 @@ async def test_tool_calls_are_written_with_their_arguments_where_everything_is(o
         await call_a_tool(open_page)
     call = await ToolCall.objects.aget()
     assert (call.name, call.ok, call.turn) == ("add", True, 1)
-    assert call.arguments == {"a": 2, "b": 3}
+    assert (call.arguments, call.result) == ({"a": 2, "b": 3}, {"sum": 5})
     assert call.seconds >= 0
 
 
@@ -219,7 +219,7 @@ async def test_tool_calls_are_written_without_their_arguments_otherwise(open_pag
     with configured(TRANSCRIPTS="off"):
         await call_a_tool(open_page)
     call = await ToolCall.objects.aget()
-    assert (call.name, call.ok, call.arguments) == ("add", True, None)
+    assert (call.name, call.ok, call.arguments, call.result) == ("add", True, None, None)
 
 
 async def call_a_tool(open_page):
@@ -230,6 +230,10 @@ async def call_a_tool(open_page):
 
     class Counting(Talker):
         tools = (add,)
+
+        async def on_tool_call(self, event):
+            self.companion(Records).answered(event.id, {"sum": 5})
+            self.companion(Records).answered("another", {"sum": 6})
 
     from novasonic.emulator import Emulator
 
