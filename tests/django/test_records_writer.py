@@ -216,8 +216,8 @@ async def test_while_the_database_is_down_rows_wait_and_nobody_waits_for_them(wr
     loop = asyncio.get_running_loop()
     with switched_off():
         began = loop.time()
-        assert not await writer.commit(turn(book, 2))
-        assert loop.time() - began < 3
+        assert not await writer.commit(turn(book, 2), bound=20.0)
+        assert loop.time() - began < 10, "it is told when the database fails, not when its time is up"
         began = loop.time()
         assert not await writer.commit(turn(book, 3))
         assert not await writer.commit(turn(other, 1))

@@ -3,6 +3,7 @@
 ``NOVASONIC_TEST_DATABASE`` names a PostgreSQL (``postgresql://user@host:port/name``) instead of SQLite.
 """
 
+import atexit
 import os
 import sys
 import tempfile
@@ -46,10 +47,17 @@ TEMPLATES = [
 ]
 
 
+def _remove(path: Path, pid: int) -> None:
+    if os.getpid() == pid:  # children that tests fork end too
+        path.unlink(missing_ok=True)
+
+
 def _database(url: str | None) -> dict:
     if url is None:
         # Not in memory: the tests of consumers reach it from several threads.
         scratch = Path(tempfile.gettempdir()) / f"novasonic-tests-{os.getpid()}.sqlite3"
+        # Django removes it after the tests, and makes it anew where anybody asks after that.
+        atexit.register(_remove, scratch, os.getpid())
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": scratch,

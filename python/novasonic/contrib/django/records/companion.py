@@ -19,7 +19,7 @@ from .errands import Errands
 from .gathered import Gathered, Said, heard_of
 from .recording import Recording, recording_name
 from .redact import Redactor, Withheld
-from .rows import Ledger, Lost, Row, clean, owner_key
+from .rows import Ledger, Lost, Row, bounded_json, clean, owner_key
 from .writer import get_writer
 
 if TYPE_CHECKING:
@@ -108,6 +108,17 @@ class Records(Companion):
                 record = self._gathered.spend(event, self._ledger.generation)
                 get_writer().put(Row(self._ledger, "usage", record["turn"], record))
                 get_writer().put(Row(self._ledger, "conversation", None, dict(self._gathered.spent)))
+
+    def answered(self, call_id: str, result: Any) -> None:
+        """Keep the result of a tool call with its arguments; sessions do not tell it, so whoever answers does.
+
+        Args:
+            call_id: `ToolContext.call_id`, or the id of a manual tool's `ToolCall`; one that is no longer at work is
+                ignored.
+            result: What the model is told: anything that JSON holds.
+        """
+        if self._ledger is not None and self._redactor.keeps_arguments and call_id in self._gathered.calls:
+            self._gathered.calls[call_id]["result"] = bounded_json(result)
 
     def played(self, turn: int, ms: int) -> None:
         """Know how much of an answer was heard."""

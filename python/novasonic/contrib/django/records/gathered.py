@@ -23,7 +23,6 @@ class Said:
     user: dict[int, str] = field(default_factory=dict, repr=False)
     assistant: dict[int, str] = field(default_factory=dict, repr=False)
     final: set[tuple[str, int]] = field(default_factory=set)
-    planned: dict[int, str] = field(default_factory=dict, repr=False)
     interrupted: bool = False
     ended: bool = False
     started: float = 0.0
@@ -36,8 +35,6 @@ class Said:
             return False
         if event.final:
             self.final.add((event.role, event.segment))
-        elif event.role == "assistant":
-            self.planned[event.segment] = event.text
         changed = sentences.get(event.segment) != event.text
         sentences[event.segment] = event.text
         return changed
@@ -48,11 +45,13 @@ class Said:
         Args:
             heard: What the session says of an answer that was interrupted: it knows how much was played.
         """
-        user, assistant = _joined(self.user), _joined(self.assistant)
-        # Sentences that the site kept from the page are in the session's text: then it is not what was heard.
-        if self.interrupted and heard is not None and len(heard.planned) <= len(_joined(self.planned | self.assistant)):
-            assistant = heard.text
-        return user, assistant
+        user, told = _joined(self.user), _joined(self.assistant)
+        if not self.interrupted or heard is None or heard.text.startswith(told):
+            return user, told
+        if told.startswith(heard.text):
+            return user, heard.text
+        # The site kept a sentence from the page, and the session does not know: what it counts as heard has it.
+        return user, " ".join(text for _, text in sorted(self.assistant.items()) if text in heard.text)
 
 
 def _joined(sentences: dict[int, str]) -> str:

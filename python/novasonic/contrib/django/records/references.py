@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from novasonic.contrib.django.conf import get_settings
 
+from .tables import is_record
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +25,9 @@ def forget_user(
 
     ``SET_NULL`` itself looks for rows in the database of the user that is deleted, where there may be no such table.
     """
-    rows = sub_objs.using(get_settings().database)  # type: ignore[union-attr]  # a query set, by `lazy_sub_objs`
+    if is_record(field.model._meta.app_label, field.model._meta.model_name):
+        using = get_settings().database
+    rows = sub_objs.using(using)  # type: ignore[union-attr]  # a query set, by `lazy_sub_objs`
     collector.add_field_update(field, None, rows)
 
 

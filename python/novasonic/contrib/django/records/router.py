@@ -8,6 +8,8 @@ from django.db import DEFAULT_DB_ALIAS
 
 from novasonic.contrib.django.conf import get_settings
 
+from .tables import is_record
+
 if TYPE_CHECKING:
     from django.db import models
 
@@ -22,26 +24,24 @@ class RecordsRouter:
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:
         """Send reads of the records there, and those of a record's user to where users are."""
-        if _is_record(model._meta.app_label):
+        if _is(model):
             return get_settings().database
         instance = hints.get("instance")
-        return DEFAULT_DB_ALIAS if instance is not None and _is_record(instance._meta.app_label) else None
+        return DEFAULT_DB_ALIAS if instance is not None and _is(instance) else None
 
     db_for_write = db_for_read
 
     def allow_relation(self, first: models.Model, second: models.Model, **_: Any) -> bool | None:
         """Let records refer to users elsewhere."""
-        labels = (first._meta.app_label, second._meta.app_label)
-        return True if any(map(_is_record, labels)) else None
+        return True if _is(first) or _is(second) else None
 
-    def allow_migrate(self, db: str, app_label: str, **_: Any) -> bool | None:
+    def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **_: Any) -> bool | None:
         """Make the tables of the records there, and nothing else."""
         there = get_settings().database
-        if _is_record(app_label):
+        if is_record(app_label, model_name):
             return db == there
         return False if db == there != DEFAULT_DB_ALIAS else None
 
 
-def _is_record(app_label: str) -> bool:
-    # The audit stays with novasonic's own models where a site has its own conversations.
-    return app_label in ("novasonic", get_settings().records_app)
+def _is(model: models.Model | type[models.Model]) -> bool:
+    return is_record(model._meta.app_label, model._meta.model_name)

@@ -24,7 +24,14 @@ class RecordsManager(models.Manager[_Row]):
         """Leave the choice to the site's routers where the setting names the default database."""
         rows = super().get_queryset()
         alias = get_settings().database
-        return rows if self._db is not None or alias == "default" else rows.using(alias)
+        meta = self.model._meta
+        if self._db is not None or alias == "default" or not is_record(meta.app_label, meta.model_name):
+            return rows
+        return rows.using(alias)
+
+
+# Of the application that NOVASONIC["RECORDS_APP"] names, which may hold other models beside them.
+_NAMES = ("Conversation", "Turn", "ToolCall", "UsageRecord")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +62,17 @@ def tables() -> Tables:
     """
     label = get_settings().records_app
     try:
-        found = [apps.get_model(label, name) for name in ("Conversation", "Turn", "ToolCall", "UsageRecord")]
+        found = [apps.get_model(label, name) for name in _NAMES]
     except LookupError as error:
         raise ImproperlyConfigured(
             f'NOVASONIC["RECORDS_APP"] is {label!r}: {error} It must have the models Conversation, Turn, ToolCall and '
             "UsageRecord, made from the abstract ones of novasonic.contrib.django.models."
         ) from error
     return Tables(*found)
+
+
+def is_record(app_label: str, model_name: str | None) -> bool:
+    """Say whether a model lives in the database of the records."""
+    if app_label == "novasonic":  # the audit is there even where a site has conversations of its own
+        return True
+    return app_label == get_settings().records_app and model_name in {name.lower() for name in _NAMES}

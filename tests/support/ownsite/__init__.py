@@ -1,0 +1,1 @@
+"""A site with users, conversations and a database of the records of its own."""
