@@ -11,6 +11,7 @@ from django.urls import resolve
 
 from novasonic import events
 from novasonic.contrib.django import metering
+from novasonic.contrib.django.permissions import IsStaff
 from novasonic.contrib.django.views import (
     SOCKET_PATH,
     CredentialsView,
@@ -130,6 +131,14 @@ def test_the_storyteller_takes_sockets_at_an_address_of_its_own():
 
     taken = [pattern for pattern in websocket_urlpatterns if pattern.resolve("api/nova-sonic/stream")]
     assert [pattern.callback.consumer_class.__name__ for pattern in taken] == ["Storyteller"]
+
+
+async def test_a_view_may_have_a_permission_of_its_own(people):
+    view = StatusView.as_view(permission=IsStaff())
+    for staff, status in ((True, 200), (False, 403)):
+        request = RequestFactory().get("/status/")
+        request.auser = AsyncMock(return_value=await people(is_staff=staff))
+        assert (await view(request)).status_code == status
 
 
 # Metrics.
