@@ -11,6 +11,7 @@ from django.urls import resolve
 
 from novasonic import events
 from novasonic.contrib.django import metering
+from novasonic.contrib.django.consumers import NovaSonicConsumer
 from novasonic.contrib.django.permissions import IsStaff
 from novasonic.contrib.django.views import (
     SOCKET_PATH,
@@ -294,3 +295,18 @@ async def test_many_may_ask_at_once(client_of, talking):
     client = await client_of()
     answers = await asyncio.gather(*(client.get("/health/") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_page_that_talks_is_counted_under_the_id_that_it_was_told(open_page, parrot, use_emulator, client_of):
+    use_emulator(parrot)
+    client = await client_of(is_staff=True)
+    async with open_page(NovaSonicConsumer) as page:
+        told = (await client.get("/status/")).json()
+        assert (told["activeConnections"], told["activeSessions"]) == (1, 0)
+        await page.send({"type": "text_message", "text": "Good morning."})
+        session_id = (await page.until("initialized"))["sessionId"]
+        await page.until("turn_started")
+        told = (await client.get("/status/")).json()
+        assert (told["activeConnections"], told["sessionIds"]) == (1, [session_id])
+    told = (await client.get("/status/")).json()
+    assert (told["activeConnections"], told["activeSessions"]) == (0, 0)
