@@ -330,6 +330,7 @@ def a_server(name, *arguments, **environment):
         (a_server("uvicorn", "--ws-max-size=1048576", "--ws-per-message-deflate", "false"), "ok", None),
         (a_server("uvicorn", UVICORN_WS_MAX_SIZE="500000", UVICORN_WS_PER_MESSAGE_DEFLATE="0"), "ok", None),
         (a_server("uvicorn", "--ws-max-size", "65536"), "failed", "message_limit"),
+        (a_server("uvicorn", "--ws-max-size", "131072", "--ws-per-message-deflate=false"), "ok", None),
         (a_server("daphne"), "ok", None),
         (a_server("daphne", "--websocket-max-message-size", "0"), "note", "message_limit"),
         (a_server("daphne", "--websocket-max-message-size", "many"), "ok", None),
@@ -342,29 +343,36 @@ def test_a_servers_message_limit_is_judged(running, state, code):
 
 
 def test_a_server_that_runs_is_found_by_its_application(settings, tmp_path):
-    settings.ASGI_APPLICATION = "storyteller.asgi.application"
+    # A name of this test's own: other servers may run on this machine.
+    (tmp_path / f"{tmp_path.name}.py").write_text("async def application(scope, receive, send): ...\n")
+    settings.ASGI_APPLICATION = f"{tmp_path.name}.application"
     assert [finding.state for finding in server.examine()] == ["note"], "none runs"
     port = free_port()
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "storyteller.settings",
-        "NOVASONIC_DEMO_STATE": str(tmp_path),
-        "UVICORN_WS_PER_MESSAGE_DEFLATE": "false",
-    }
-    command = [sys.executable, "-m", "uvicorn", "storyteller.asgi:application", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        f"{tmp_path.name}:application",
+        "--port",
+        str(port),
+        "--lifespan",
+        "off",
+    ]
     process = subprocess.Popen(
-        [*command, "--ws-max-size", "1048576", "--lifespan", "off", "--log-level", "warning"],
-        env=environment,
-        cwd=ROOT / "examples" / "storyteller",
+        [*command, "--ws-max-size", "131072", "--log-level", "warning", "--lifespan", "off"],
+        env={**os.environ, "UVICORN_WS_PER_MESSAGE_DEFLATE": "false"},
+        cwd=tmp_path,
     )
     try:
         wait_for_port(port, process)
         (finding,) = server.examine()
+        settings.ASGI_APPLICATION = None
+        assert list(server.running()) == []
     finally:
         process.terminate()
         process.wait(20)
     assert finding.state == "ok"
-    assert f"uvicorn (process {process.pid}): messages of 1048576 bytes at most" in finding.message
+    assert f"uvicorn (process {process.pid}): messages of 131072 bytes at most" in finding.message
 
 
 def test_where_no_server_is_installed_it_is_told(monkeypatch):

@@ -11,6 +11,8 @@ from django.urls import resolve
 
 from novasonic import events
 from novasonic.contrib.django import metering
+from novasonic.contrib.django.consumers import NovaSonicConsumer
+from novasonic.contrib.django.permissions import IsStaff
 from novasonic.contrib.django.views import (
     SOCKET_PATH,
     CredentialsView,
@@ -130,6 +132,14 @@ def test_the_storyteller_takes_sockets_at_an_address_of_its_own():
 
     taken = [pattern for pattern in websocket_urlpatterns if pattern.resolve("api/nova-sonic/stream")]
     assert [pattern.callback.consumer_class.__name__ for pattern in taken] == ["Storyteller"]
+
+
+async def test_a_view_may_have_a_permission_of_its_own(people):
+    view = StatusView.as_view(permission=IsStaff())
+    for staff, status in ((True, 200), (False, 403)):
+        request = RequestFactory().get("/status/")
+        request.auser = AsyncMock(return_value=await people(is_staff=staff))
+        assert (await view(request)).status_code == status
 
 
 # Metrics.
@@ -285,3 +295,18 @@ async def test_many_may_ask_at_once(client_of, talking):
     client = await client_of()
     answers = await asyncio.gather(*(client.get("/health/") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_page_that_talks_is_counted_under_the_id_that_it_was_told(open_page, parrot, use_emulator, client_of):
+    use_emulator(parrot)
+    client = await client_of(is_staff=True)
+    async with open_page(NovaSonicConsumer) as page:
+        told = (await client.get("/status/")).json()
+        assert (told["activeConnections"], told["activeSessions"]) == (1, 0)
+        await page.send({"type": "text_message", "text": "Good morning."})
+        session_id = (await page.until("initialized"))["sessionId"]
+        await page.until("turn_started")
+        told = (await client.get("/status/")).json()
+        assert (told["activeConnections"], told["sessionIds"]) == (1, [session_id])
+    told = (await client.get("/status/")).json()
+    assert (told["activeConnections"], told["activeSessions"]) == (0, 0)

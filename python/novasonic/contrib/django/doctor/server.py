@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_BYTES", "Running", "examine", "judge", "running"]
 
-LARGEST_BYTES = 384_000
-"""The largest message of the browser wire: a second of audio at 192 kHz."""
-_WISE_BYTES = 1_048_576
+LARGEST_BYTES = 96_000
+"""The largest message that pages usually send: a second of audio at 48 kHz. Text has 65,536 characters at most."""
+_WISE_BYTES = 131_072
 _MEBIBYTE = 1_048_576
 
 
@@ -72,13 +72,16 @@ def _installed() -> Finding:
     if not versions:
         cure = "pip install 'uvicorn[standard]'."
         return Finding("server", "failed", "No ASGI server is installed: uvicorn, daphne or granian.", cure)
-    cure = f"Start it as: uvicorn {_application()} --ws-max-size {_WISE_BYTES} --ws-per-message-deflate false."
+    application = _application() or "project.asgi:application"
+    cure = f"Start it as: uvicorn {application} --ws-max-size {_WISE_BYTES} --ws-per-message-deflate false."
     return Finding("server", "note", f"None runs here for this site; installed: {', '.join(versions)}.", cure)
 
 
 def running(proc: Path = Path("/proc")) -> Iterator[Running]:
-    """Yield our own user's processes that serve this site's application; none where there is no /proc."""
+    """Yield our own user's processes that serve ``ASGI_APPLICATION``; none where there is no /proc."""
     wanted = _application()
+    if wanted is None:
+        return
     for folder in sorted(proc.glob("[0-9]*")):
         try:
             if folder.stat().st_uid != os.getuid():
@@ -108,9 +111,9 @@ def judge(server: Running) -> Finding:
     limit = _number(_value(server, kind.option, kind.variable), kind.default)
     cure = f"Start it with {kind.option} {_WISE_BYTES}."
     if 0 < limit < LARGEST_BYTES:
-        message = f"{where} takes messages of {limit} bytes; a second of audio may have {LARGEST_BYTES}."
+        message = f"{where} takes messages of {limit} bytes; a second of audio at 48 kHz has {LARGEST_BYTES}."
         return Finding("server", "failed", message, cure, "message_limit")
-    if limit == 0 or limit > _WISE_BYTES:
+    if limit == 0 or limit > _MEBIBYTE:
         size = "any size" if limit == 0 else f"{limit} bytes"
         message = f"{where} takes messages of {size} into memory before we see them."
         return Finding("server", "note", message, cure, "message_limit")
@@ -134,9 +137,10 @@ def _number(text: str | None, default: int) -> int:
     return int(text) if text is not None and text.isdecimal() else default
 
 
-def _application() -> str:
-    path = getattr(site, "ASGI_APPLICATION", None) or "project.asgi.application"
-    return re.sub(r"\.(\w+)$", r":\1", path)
+def _application() -> str | None:
+    """Return ``ASGI_APPLICATION`` as servers are told it."""
+    path = getattr(site, "ASGI_APPLICATION", None)
+    return re.sub(r"\.(\w+)$", r":\1", path) if path else None
 
 
 def _words(raw: bytes) -> list[str]:

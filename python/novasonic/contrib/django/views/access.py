@@ -11,6 +11,8 @@ from novasonic.contrib.django.permissions import get_permission
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from novasonic.contrib.django.permissions import Permission
+
 # A proxy that passes somebody else's request on adds one of these.
 _FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
 
@@ -23,10 +25,10 @@ async def user_of(request: HttpRequest) -> Any | None:
     return user if user is not None and user.is_authenticated and user.is_active else None
 
 
-async def is_allowed(request: HttpRequest, user: Any | None) -> bool:
-    """Ask ``NOVASONIC["PERMISSION"]``, as a consumer does before it lets somebody talk."""
+async def is_allowed(request: HttpRequest, user: Any | None, permission: Permission | None = None) -> bool:
+    """Ask `permission`, or ``NOVASONIC["PERMISSION"]``, as a consumer does before it lets somebody talk."""
     scope = {**getattr(request, "scope", {"type": "http", "path": request.path}), "user": user}
-    return await get_permission().allows(user=user, scope=scope)
+    return await (permission or get_permission()).allows(user=user, scope=scope)
 
 
 def is_from_here(request: HttpRequest) -> bool:

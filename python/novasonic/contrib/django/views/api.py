@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from novasonic.contrib.django.conf import Settings
+    from novasonic.contrib.django.permissions import Permission
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, as Django's Http404 is
@@ -44,6 +45,8 @@ class ApiView(View):
     http_method_names = ("get", "head", "options")
     strict_origin: ClassVar[bool] = False
     """True: a page of an origin that is not listed is refused, beside being kept from reading the answer."""
+    permission: Permission | None = None
+    """Who may ask, as of a consumer; None: ``NOVASONIC["PERMISSION"]``. ``as_view(permission=...)`` sets it too."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, HttpResponse]:  # type: ignore[override]
         """Answer, and say who may read the answer."""
@@ -86,7 +89,7 @@ class ApiView(View):
             Refusal: They are not signed in, or may not talk here.
         """
         user = await user_of(request)
-        if await is_allowed(request, user):
+        if await is_allowed(request, user, self.permission):
             return user
         if user is None:
             raise Refusal(401, "not_signed_in", "Sign in first.")
