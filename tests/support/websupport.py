@@ -83,7 +83,8 @@ def running_site(application: str, emulator, *, state: Path, path: Path | None =
     }
     subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=environment, check=True, timeout=60)
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen([*command, "--ws-per-message-deflate", "false", "--lifespan", "off"], env=environment)
+    options = ["--ws-max-size", "131072", "--ws-per-message-deflate", "false", "--lifespan", "off"]
+    process = subprocess.Popen([*command, *options], env=environment)
     try:
         wait_for_port(port, process)
         yield Site(process, port)
