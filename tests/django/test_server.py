@@ -107,6 +107,10 @@ async def test_a_foreign_page_is_refused_where_the_routing_forgot_to(site):
         ("RIFF....WAVEfmt ", 4400),
         (bytes(32_002), 4413),
         ('{"type":"initialize","secretAccessKey":1}', 4403),
+        # The server's own limit, before anything of ours reads it; just below it is ours to refuse.
+        (bytes(131_072), 4413),
+        (bytes(131_073), 1009),
+        ("x" * 131_073, 1009),
     ],
 )
 async def test_close_codes_reach_the_browser(stock, frame, code):

@@ -226,6 +226,7 @@ def make_server(application: Any, ready: Callable[[], None]) -> uvicorn.Server:
     return Server(
         uvicorn.Config(
             application,
+            ws_max_size=131_072,
             # PCM does not shrink by deflate, which costs more than everything else on the way.
             ws_per_message_deflate=False,
             lifespan="off",
