@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 pytest.importorskip("yaml")
-from deployfiles import DEPLOY, ROOT, compose, stages  # noqa: E402  - needs yaml
+from deployfiles import DEPLOY, ROOT, compose, stages
 
 PLAN = compose({"POSTGRES_PASSWORD": "x"})
 NGINX = (DEPLOY / "nginx.conf").read_text()
