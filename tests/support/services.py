@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +86,11 @@ def postgres_server() -> Iterator[str]:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **account)
         wait_for_port(port, process)
+        # It listens before it is done with starting up, and turns away who is too early.
+        ready = [bin_folder / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.05)
         yield f"postgresql://tests@127.0.0.1:{port}/postgres"
     finally:
         if process is not None:
