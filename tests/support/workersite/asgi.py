@@ -12,10 +12,10 @@ http_application = get_asgi_application()
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path
-from novasonic.contrib.django.records.companion import Records
 
 import novasonic
 from novasonic.contrib.django.consumers import NovaSonicConsumer
+from novasonic.contrib.django.records.companion import Records
 from novasonic.contrib.django.workers import revocation
 from novasonic.contrib.django.workers.resumption import Resumption
 from novasonic.contrib.django.workers.supervision import Supervision
