@@ -17,6 +17,7 @@ from processsupport import free_port, wait_for_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 class Redis:
     """A Redis that can be stopped, and started again at the same address without what it knew."""
 
