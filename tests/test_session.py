@@ -75,6 +75,7 @@ async def test_what_was_played_is_a_turn_and_seconds(session, turn, seconds):
         ({"continuation": True}, "invalid_continuation"),
         ({"tool_choice": 7}, "invalid_tool_choice"),
         ({"tool_choice": ""}, "invalid_tool_choice"),
+        *(({"first_turn": value}, "invalid_first_turn") for value in (0, -1, 2**31, 1.0, True, "7", None)),
     ],
 )
 async def test_settings_of_another_kind_are_told_before_anything_is_opened(emulator, settings, code):
@@ -166,6 +167,39 @@ async def test_history_and_settings_go_up(emulator):
         assert other.streams[0].model_id == novasonic.NOVA_2_5_SONIC
     assert seen == [("You are a lighthouse keeper.", [("user", "Hello."), ("assistant", "Good evening.")], 8_000)]
     assert next(event for event in events if isinstance(event, AudioOutput)).rate == 16_000
+
+
+async def test_turns_count_on_where_another_process_left_off(emulator):
+    earlier = [Message("user", "One?"), Message("assistant", "Two.")]
+    async with emulator.client().connect(history=earlier, first_turn=2) as session:
+        async with asyncio.timeout(1):
+            await session.turn_ended(1)  # long ago
+        session.played(1, 3.0)  # nobody's any more
+        turns = []
+        await session.send_text("Three?")
+        async for turn in session.turns():
+            turns.append(turn)
+            if len(turns) == 2:
+                break
+            assert await session.prompt("Go on.") == 3
+        await session.turn_ended(3)
+        assert [turn.number for turn in turns] == [2, 3]
+        assert turns[0].user == "Three?"
+        assert {entry.turn for entry in session.transcript} == {2, 3}
+        session.played(3, 0.0)
+    assert {entry.turn for entry in session.transcript} == {2, 3}, "after the end, too"
+
+
+async def test_what_was_played_of_a_later_first_turn_counts():
+    async with Emulator(brain=recite) as emulator, emulator.client().connect(first_turn=41) as session:
+        await session.send_text("Go on.")
+        await until(session, AudioOutput, 30)
+        session.played(41, 0.0)
+        await session.interrupt()
+        [cut] = [event for event in await until(session, Interrupted) if isinstance(event, Interrupted)]
+        assert cut.turn == 41
+        [said, heard] = session.transcript
+        assert (said.text, heard.text, heard.interrupted) == ("Go on.", "", True)
 
 
 async def test_usage_is_counted(session):

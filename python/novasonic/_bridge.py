@@ -46,7 +46,13 @@ class Bridge:
     """Joins one core session to the loop that opened it. Not for other threads, `abandon` excepted."""
 
     def __init__(
-        self, core: _core.Session, *, input_rate: int, provider: CredentialsProvider | None, toolbox: Toolbox
+        self,
+        core: _core.Session,
+        *,
+        input_rate: int,
+        provider: CredentialsProvider | None,
+        toolbox: Toolbox,
+        first_turn: int = 1,
     ) -> None:
         self.id = core.id
         self.usage: Usage | None = None
@@ -61,7 +67,7 @@ class Bridge:
         self._closing = False
         self._reader: asyncio.Future[None] | None = None
         self._senders = SendLine(self._take)
-        self._turns = TurnWaiters()
+        self._turns = TurnWaiters(first=first_turn)
         self.held: Attachment[_core.Session] = Attachment(core, noun=NOUN, wake=self._pump, provider=provider)
         self.server = Server(self.held, toolbox)
 

@@ -53,6 +53,7 @@ class Client:
         tools: Sequence[tuple[str, str, str]],
         tool_choice: str | None,
         history: Sequence[tuple[str, str]],
+        first_turn: int,
         input_buffer: float,
         output_buffer: float,
         timeouts: tuple[float, float, float, float, float, float],

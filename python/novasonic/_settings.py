@@ -41,6 +41,16 @@ def require_count(name: str, value: object) -> None:
         raise ConfigError(f"{name} is {value!r}.", code=f"invalid_{name}", cure="Give a whole number above 0, or None.")
 
 
+def require_first_turn(value: object) -> None:
+    # Half of what the core can count is left for the turns to come.
+    if type(value) is not int or not 0 < value < 2**31:
+        raise ConfigError(
+            f"first_turn is {value!r}.",
+            code="invalid_first_turn",
+            cure="Give the number of the next turn: one more than the last turn so far.",
+        )
+
+
 def require_share(name: str, value: object) -> None:
     if value is None:
         return

@@ -63,8 +63,8 @@ class TurnWaiters:
 
     __slots__ = ("_last_ended", "_waiting")
 
-    def __init__(self) -> None:
-        self._last_ended = 0
+    def __init__(self, *, first: int = 1) -> None:
+        self._last_ended = first - 1
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def is_over(self, turn: int) -> bool:

@@ -14,6 +14,7 @@ from novasonic._settings import (
     history_rows,
     limits_row,
     require_count,
+    require_first_turn,
     require_rate,
     require_share,
     require_text,
@@ -126,6 +127,7 @@ class NovaSonic:
         tool_limits: ToolLimits | None = None,
         context: Any = None,
         history: Iterable[Message] = (),
+        first_turn: int = 1,
         continuation: Continuation | None = CONTINUATION,
         limits: Limits | None = None,
         prices: Prices | None = None,
@@ -155,6 +157,8 @@ class NovaSonic:
             tool_limits: What tools may take of the session.
             context: Given to tools as ``ToolContext.state``: who the conversation is with.
             history: An earlier conversation, which begins with a message of the user.
+            first_turn: Number of the next turn, for a conversation that goes on from another process: events, transcript
+                and everything else that names a turn count from it.
             continuation: How the conversation outlives its streams; None: it ends with the first.
             limits: What the conversation may take before it is ended.
             prices: What tokens cost; None: the model's list price, of `NOVA_2_SONIC` where none is known.
@@ -189,6 +193,7 @@ class NovaSonic:
         require_count("max_tokens", max_tokens)
         require_share("top_p", top_p)
         require_share("temperature", temperature)
+        require_first_turn(first_turn)
         buffers = buffers or Buffers()
         prices = prices or Prices.of(model) or LIST_PRICES[NOVA_2_SONIC]
         timeouts = timeouts or Timeouts()
@@ -207,6 +212,7 @@ class NovaSonic:
             "tools": setup.toolbox().specs,
             "tool_choice": tool_choice_name(tool_choice),
             "history": history_rows(history),
+            "first_turn": first_turn,
             "input_buffer": buffers.input,
             "output_buffer": buffers.output,
             "timeouts": timeouts_row(timeouts),
@@ -285,7 +291,13 @@ class Connecting(Opening[Session]):
         core = self._client.open(**self._settings)
         input_rate = self._settings["input_rate"]
         toolbox = self._setup.toolbox(core.id)
-        bridge = Bridge(core, input_rate=input_rate, provider=self._provider, toolbox=toolbox)
+        bridge = Bridge(
+            core,
+            input_rate=input_rate,
+            provider=self._provider,
+            toolbox=toolbox,
+            first_turn=self._settings["first_turn"],
+        )
         opened = False
         try:
             failure = await core.opened()

@@ -41,7 +41,7 @@ class Event:
 
     Attributes:
         at: Seconds since the conversation opened, stamped when the event was received.
-        turn: Number of the turn, from 1 over the conversation; None outside a turn.
+        turn: Number of the turn, from 1 (``connect(first_turn=)``) over the conversation; None outside a turn.
         raw_type: Name of the service's event behind it, or ``novasonic`` where it is our own.
     """
 

@@ -23,7 +23,7 @@ class Turn:
     """One exchange: the user, then the assistant.
 
     Attributes:
-        number: From 1 over the conversation.
+        number: From 1 (``connect(first_turn=)``) over the conversation.
         user: What the user said or typed; empty where the assistant spoke first.
         assistant: What was heard of the answer, as in `TranscriptEntry.text`.
         planned: What the assistant meant to say.

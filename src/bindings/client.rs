@@ -61,7 +61,7 @@ impl Client {
     /// Begins to open a session and returns at once.
     #[pyo3(signature = (
         *, model, regions, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, tools,
-        tool_choice, history, input_buffer, output_buffer, timeouts, realtime, prices, limits, continuation
+        tool_choice, history, first_turn, input_buffer, output_buffer, timeouts, realtime, prices, limits, continuation
     ))]
     #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
     fn open(
@@ -80,6 +80,7 @@ impl Client {
         tools: Vec<ToolRow>,
         tool_choice: Option<&str>,
         history: Vec<(String, String)>,
+        first_turn: u32,
         input_buffer: f64,
         output_buffer: f64,
         timeouts: TimeoutsRow,
@@ -110,6 +111,7 @@ impl Client {
                     },
                 },
                 history: history.into_iter().map(message).collect::<Result<_, _>>()?,
+                first_turn,
                 continuation: continuation.map(self::continuation).transpose()?,
                 device: DeviceRates { input_hz: input_rate, output_hz: output_rate },
                 buffers: Buffers {

@@ -15,6 +15,11 @@ use super::{Speaker, Timings};
 pub struct SharedHistory(Arc<Mutex<History>>);
 
 impl SharedHistory {
+    /// Of a conversation whose next turn has this number: those before it were another process's.
+    pub fn counting_from(first_turn: u32) -> Self {
+        Self(Arc::new(Mutex::new(History { turns_before: first_turn.saturating_sub(1), ..History::default() })))
+    }
+
     pub fn lock(&self) -> MutexGuard<'_, History> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -22,6 +27,8 @@ impl SharedHistory {
 
 #[derive(Debug, Default)]
 pub struct History {
+    /// Turns of this conversation that are not in here.
+    turns_before: u32,
     turns: Vec<TurnRecord>,
 }
 
@@ -59,13 +66,22 @@ impl History {
         &self.turns
     }
 
+    pub(super) fn turns_before(&self) -> u32 {
+        self.turns_before
+    }
+
     pub fn turn(&self, number: u32) -> Option<&TurnRecord> {
-        // Numbers count from 1 without gaps.
-        self.turns.get(usize::try_from(number).ok()?.checked_sub(1)?)
+        self.turns.get(self.place(number)?)
     }
 
     fn find(&mut self, number: u32) -> Option<&mut TurnRecord> {
-        self.turns.get_mut(usize::try_from(number).ok()?.checked_sub(1)?)
+        let place = self.place(number)?;
+        self.turns.get_mut(place)
+    }
+
+    /// Numbers count on without gaps.
+    fn place(&self, number: u32) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.turns_before)?.checked_sub(1)?).ok()
     }
 
     /// The caller has played so much of the turn, all told. It never grows less.

@@ -102,10 +102,11 @@ enum Begun {
 impl Conversation {
     pub fn new(terms: Terms, history: SharedHistory) -> Self {
         let unheard = Unheard::new(terms.input_rate_hz);
+        let turns = Turns::after(history.lock().turns_before());
         Self {
             terms,
             history,
-            turns: Turns::default(),
+            turns,
             blocks: Blocks::default(),
             calls: Calls::default(),
             usage: TokenCounts::default(),

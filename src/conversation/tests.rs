@@ -41,7 +41,10 @@ impl Tape {
     }
 
     fn on(terms: Terms) -> Self {
-        let conversation = Conversation::new(terms, SharedHistory::default());
+        Self::of(Conversation::new(terms, SharedHistory::default()))
+    }
+
+    fn of(conversation: Conversation) -> Self {
         Self { conversation, now: Duration::ZERO, said: Vec::new(), position: 0 }
     }
 

@@ -77,6 +77,11 @@ pub(super) struct Turns {
 }
 
 impl Turns {
+    /// The next turn is the one after so many.
+    pub(super) fn after(begun: u32) -> Self {
+        Self { begun, ..Self::default() }
+    }
+
     pub(super) fn begin(&mut self, timings: Timings) -> &mut Turn {
         self.begun += 1;
         self.current.insert(Turn { number: self.begun, timings, ..Turn::default() })

@@ -84,6 +84,8 @@ pub struct SessionConfig {
     pub stream: StreamConfig,
     /// An earlier conversation; the service's order: the user first.
     pub history: Vec<Message>,
+    /// The number of the next turn: the conversation may have begun in another process.
+    pub first_turn: u32,
     /// None: the conversation ends with its stream.
     pub continuation: Option<Continuation>,
     pub device: DeviceRates,

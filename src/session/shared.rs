@@ -77,7 +77,7 @@ impl Shared {
             id: uuid::Uuid::new_v4().to_string(),
             input: InputQueue::new(config.device.input_hz, config.buffers.input_ms),
             asides: Asides::default(),
-            history: SharedHistory::default(),
+            history: SharedHistory::counting_from(config.first_turn),
             output: EventQueue::new(config.buffers.output_ms),
             lane: Arc::new(Lane::new(signal.clone())),
             signal,

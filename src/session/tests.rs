@@ -52,6 +52,7 @@ fn config() -> SessionConfig {
             tool_choice: ToolChoice::Auto,
         },
         history: Vec::new(),
+        first_turn: 1,
         continuation: None,
         device: DeviceRates { input_hz: 16_000, output_hz: 24_000 },
         buffers: Buffers::default(),

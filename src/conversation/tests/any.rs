@@ -70,6 +70,24 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+impl Act {
+    fn on(self, conversation: &mut Conversation, now: Duration, out: &mut Vec<Event>) {
+        match self {
+            Self::Hears(event) => conversation.on_output(event, now, out),
+            Self::Types(text) => conversation.on_typed(text.to_owned(), now, out),
+            Self::Interrupts => conversation.interrupt(now, out),
+            Self::Prompts(text) => {
+                let turn = conversation.on_prompted(text.to_owned(), now, out);
+                assert_eq!(conversation.turn(), Some(turn));
+            }
+            Self::Answers(id) => {
+                conversation.on_tool_result(id, "{}".to_owned(), true, now, out);
+            }
+            Self::LosesStream => conversation.on_lost(now, out),
+        }
+    }
+}
+
 /// What the reader was promised, checked event by event without a look at how it is kept.
 #[derive(Default)]
 struct Reader {
@@ -140,23 +158,11 @@ proptest! {
         let mut out = Vec::new();
         for (act, pause_ms) in acts {
             now += Duration::from_millis(pause_ms);
-            match act {
-                Act::Hears(event) => conversation.on_output(event, now, &mut out),
-                Act::Types(text) => conversation.on_typed(text.to_owned(), now, &mut out),
-                Act::Interrupts => conversation.interrupt(now, &mut out),
-                Act::Prompts(text) => {
-                    let turn = conversation.on_prompted(text.to_owned(), now, &mut out);
-                    prop_assert_eq!(conversation.turn(), Some(turn));
-                }
-                Act::Answers(id) => {
-                    conversation.on_tool_result(id, "{}".to_owned(), true, now, &mut out);
-                }
-                Act::LosesStream => {
-                    conversation.on_lost(now, &mut out);
-                    // The next one may give an old id anew.
-                    reader.called.clear();
-                }
+            if matches!(act, Act::LosesStream) {
+                // The next one may give an old id anew.
+                reader.called.clear();
             }
+            act.on(&mut conversation, now, &mut out);
             out.drain(..).for_each(|event| reader.reads(&event));
             prop_assert_eq!(conversation.turn().is_some(), reader.started.len() > reader.ended.len());
         }
@@ -165,6 +171,42 @@ proptest! {
             reader.reads(event);
         }
         prop_assert_eq!(reader.started, reader.ended);
+    }
+
+    /// A conversation that began elsewhere is the same one, but for the numbers of its turns.
+    #[test]
+    fn turns_count_on_from_the_first(
+        before in prop_oneof![1_u32..5, Just(i32::MAX as u32 - 1)],
+        acts in prop::collection::vec((act(), 0_u64..200, 0_u32..4), 0..60),
+    ) {
+        let counted_on = SharedHistory::counting_from(before + 1);
+        let (mut one, mut other) = (conversation(), Conversation::new(terms(), counted_on));
+        let (mut told, mut told_on) = (Vec::new(), Vec::new());
+        let mut now = Duration::ZERO;
+        for (act, pause_ms, played) in acts {
+            now += Duration::from_millis(pause_ms);
+            act.clone().on(&mut one, now, &mut told);
+            act.on(&mut other, now, &mut told_on);
+            // Of turn 0 nobody has heard; a turn of the other process is none of ours.
+            one.history.lock().played(played, now / 2);
+            other.history.lock().played(before + played, now / 2);
+            other.history.lock().played(before, now);
+            prop_assert_eq!(one.retold(&[], usize::MAX), other.retold(&[], usize::MAX));
+            prop_assert_eq!(one.question(), other.question());
+        }
+        for event in &mut told {
+            event.turn = event.turn.map(|turn| turn + before);
+        }
+        prop_assert_eq!(told, told_on);
+        let (history, counted_on) = (one.history.lock(), other.history.lock());
+        prop_assert_eq!(history.turns().len(), counted_on.turns().len());
+        prop_assert!(counted_on.turn(before).is_none(), "that one is not ours");
+        for (turn, later) in history.turns().iter().zip(counted_on.turns()) {
+            let mut turn = turn.clone();
+            turn.number += before;
+            prop_assert_eq!(Some(&turn), counted_on.turn(turn.number));
+            prop_assert_eq!(&turn, later);
+        }
     }
 }
 

@@ -124,3 +124,21 @@ fn times_of_a_turn() {
     let tape = tape.hears(user("u2", "And?"));
     assert_eq!(tape.record(2).timings.user_ended, tape.now.checked_sub(ms(1)));
 }
+
+#[test]
+fn a_conversation_that_goes_on_counts_on() {
+    for first in [1, 2, 7, 1_000_000] {
+        let of = |what: &str| format!("{what} {first}");
+        let conversation = Conversation::new(terms(), SharedHistory::counting_from(first));
+        let mut tape = Tape::of(conversation).types("Talk.").hears(exchange(1, "Talk.", "One two."));
+        assert_eq!(tape.said.first(), Some(&of("start")));
+        assert!(tape.said.contains(&of("end")), "{:?}", tape.said);
+        assert_eq!(tape.record(first).number, first);
+        let history = tape.conversation.history.clone();
+        for other in [first - 1, first + 1] {
+            assert_eq!(history.lock().turn(other), None);
+        }
+        tape.said.clear();
+        tape.prompts("Greet.").heard(first, "One two.").says(&[&format!("start {}", first + 1)]);
+    }
+}
