@@ -68,6 +68,8 @@ class Life:
         for companion in handler.companions:
             self._began.append(companion)
             await companion.begin()
+        if handler.chosen.resume_token is not None and conversation.generation == 1:
+            raise Refused(CloseCode.NOT_ALLOWED, "resume_unavailable", "Conversations of this site cannot be resumed.")
         name = str(conversation.id)
         await handler.tell(wire.initialized(name, handler.input_rate, handler.output_rate, conversation.resume_token))
         if conversation.generation > 1:
@@ -92,6 +94,7 @@ class Life:
             "tool_choice": handler.tool_choice,
             "tool_limits": handler.tool_limits,
             "context": handler.get_context(),
+            "first_turn": conversation.first_turn,
             "history": conversation.history if conversation.generation > 1 else await handler.get_history(),
             "continuation": handler.continuation,
             "limits": handler.limits,
