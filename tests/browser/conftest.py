@@ -21,6 +21,7 @@ PROBE = (Path(__file__).parent / "probe.js").read_text()
 MICROPHONE_RATE = 16_000
 SITES = {
     "storyteller": ("storyteller.asgi:application", "storyteller.settings", ROOT / "examples" / "storyteller"),
+    "office": ("office_urls:application", "office_site", Path(__file__).parent),
     "paying": ("paying_site:application", "novasonic.contrib.django.demo.settings", Path(__file__).parent),
 }
 

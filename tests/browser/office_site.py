@@ -1,0 +1,26 @@
+"""The demo's site with an admin for its staff: its settings, its addresses and its application."""
+
+import os
+from pathlib import Path
+
+from novasonic.contrib.django.demo.settings import *  # noqa: F403  - a site of settings
+from novasonic.contrib.django.demo.settings import INSTALLED_APPS, MIDDLEWARE, STATE, TEMPLATES
+
+INSTALLED_APPS = [*INSTALLED_APPS, "django.contrib.messages", "django.contrib.admin"]
+MIDDLEWARE = [*MIDDLEWARE, "django.contrib.messages.middleware.MessageMiddleware"]
+TEMPLATES = [
+    TEMPLATES[0]
+    | {
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        }
+    }
+]
+ROOT_URLCONF = "office_urls"
+MEDIA_ROOT = Path(STATE) / "media"
+NOVASONIC = {"RECORD_AUDIO": True}
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "office_site")
