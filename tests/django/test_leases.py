@@ -14,7 +14,7 @@ from services import redis_server
 
 from novasonic.contrib.django.limits import keeping
 from novasonic.contrib.django.limits.keeping import Holder, Office
-from novasonic.contrib.django.limits.redis import PREFIX
+from novasonic.contrib.django.limits.redis import PREFIX, RedisStore
 from novasonic.contrib.django.limits.store import Bounds, Claim
 
 PROGRAM = Path(__file__).with_name("lease_holder.py")
@@ -299,6 +299,19 @@ async def test_a_conversation_that_redis_forgot_between_its_steps_is_told_again(
     assert await one.take() == "granted"
 
 
+async def test_one_that_leaves_in_the_middle_of_a_beat_does_not_come_back(server, open_office, monkeypatch):
+    monkeypatch.setattr(keeping, "BATCH", 1)
+    office = open_office(server)
+    stays, goes = await Conversation(office).talk(), await Conversation(office).talk()
+    beating = asyncio.create_task(office._beat([stays.holder, goes.holder]))
+    await asyncio.sleep(0)
+    await goes.leave()
+    await beating
+    assert leases(server) == 1
+    _, counts = await office._local.beat([], [])
+    assert counts[POOL].leases == 1
+
+
 async def test_a_failing_beat_is_not_the_last(server, open_office, monkeypatch, eventually, caplog):
     office = open_office(server)
     beat = office._local.beat
@@ -406,6 +419,26 @@ async def test_redis_restarted_empty_learns_of_its_holders_and_grants_nothing_be
     assert await late.take(size=4) == "full"
     assert leases(server) == 4
     assert [one.losses for one in talking] == [[]] * 4
+
+
+async def test_the_first_to_meet_an_emptied_redis_is_granted_nothing_either(server):
+    store = RedisStore(server.url)
+    claim = Claim(id="one", generation=1, owner="ann")
+    await store.enter(claim)
+    await store.beat([claim], [])
+    client = redis_py.Redis.from_url(server.url)
+    client.flushall()
+    client.close()
+    await store.enter(claim)
+    assert (await store.take(claim, POOL, 20, wait=False)).state == "settling"
+    await store.beat([claim], [])
+    assert (await store.take(claim, POOL, 20, wait=False)).state == "settling"
+    newcomer = RedisStore(server.url)
+    other = Claim(id="two", generation=1, owner="ann")
+    await newcomer.enter(other)
+    assert (await newcomer.take(other, POOL, 20, wait=False)).state == "granted", "it knows of nobody to wait for"
+    await store.aclose()
+    await newcomer.aclose()
 
 
 async def test_without_redis_each_process_keeps_to_its_share(server, open_office, eventually):

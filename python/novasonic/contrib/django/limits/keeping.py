@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from .memory import MemoryStore
-from .redis import RedisStore
+from .redis import BATCH, RedisStore
 from .store import Bounds, Claim, Entry, PoolCount, StoreLost, Taken
 
 if TYPE_CHECKING:
@@ -294,21 +294,33 @@ class Office:
         for holder in holders:
             if holder.claim.extra and now - holder.extra_since > EXTRA_SECONDS:
                 self.drop_extra(holder)
-        claims = [holder.update() for holder in holders]
-        pools = list(dict.fromkeys(claim.pool for claim in claims if claim.pool is not None))
-        noted = claims if self._shared is None or self._down else [_noted(claim) for claim in claims]
-        news, counts = await self._local.beat(noted, pools)
-        if self._shared is not None:
+        pools = list(dict.fromkeys(holder.claim.pool for holder in holders if holder.claim.pool is not None))
+        reached, counts = await self._beat_for([], pools, ask=self._shared is not None)
+        self._pools |= counts
+        for start in range(0, len(holders), BATCH):
+            reached, _ = await self._beat_for(holders[start : start + BATCH], [], ask=reached)
+            await asyncio.sleep(0)  # hundreds in one step would be late for their own audio
+        if reached:
+            await self._find_redis()
+
+    async def _beat_for(
+        self, holders: Sequence[Holder], pools: Sequence[str], *, ask: bool
+    ) -> tuple[bool, dict[str, PoolCount]]:
+        # A beat for one that has left since would bring its lease back: from here to the asking of Redis nothing waits.
+        present = [holder for holder in holders if self._holders.get(holder.claim.id) is holder]
+        claims = [holder.update() for holder in present]
+        alone = self._shared is None or self._down
+        news, counts = await self._local.beat(claims if alone else [_noted(claim) for claim in claims], pools)
+        if ask and self._shared is not None:
             try:
                 news, counts = await self._shared.beat(claims, pools)
             except StoreLost as lost:
                 self._lose_redis(lost)
-            else:
-                await self._find_redis()
-        self._pools |= counts
-        for holder, told in zip(holders, news, strict=True):
+                ask = False
+        for holder, told in zip(present, news, strict=True):
             if told.state != "held":
                 holder.lose(told.state)
+        return ask, counts
 
     async def _on_redis(self, ask: Callable[[RedisStore], Coroutine[Any, Any, _R]]) -> _R | None:
         """Ask Redis; None: there is none, or it is lost."""

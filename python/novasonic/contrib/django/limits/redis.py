@@ -8,9 +8,10 @@ import logging
 import os
 import time
 import uuid
-from dataclasses import asdict
+from dataclasses import fields
 from importlib import import_module
 from importlib.resources import files
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +21,7 @@ from .store import (
     LINE_SECONDS,
     MEMORY_SECONDS,
     SETTLE_SECONDS,
+    Bounds,
     Claim,
     Entry,
     News,
@@ -36,7 +38,8 @@ logger = logging.getLogger(__name__)
 PREFIX: Final = "{novasonic}"
 COMMAND_SECONDS: Final = 0.5
 """How long Redis may take for a batch; one whose connection broke at once is sent once more."""
-BATCH: Final = 500
+BATCH: Final = 50
+"""Commands of one pipeline: 200 in one were a step of 10 ms of the loop that the audio shares."""
 _SLICES: Final = 10
 
 
@@ -49,7 +52,7 @@ class RedisStore:
 
     All commands of a process pass through one task that sends whatever waits as one pipeline. So they reach Redis in
     the order they were asked for, a caller may be cancelled at any moment (redis-py loses a cancellation that meets
-    its wait for a connection: no caller ever stands there), and a beat of hundreds of leases is one round trip.
+    its wait for a connection: no caller ever stands there), and a beat of hundreds of leases is a few round trips.
     Every verb of the script may be done twice, hence a batch whose connection broke is simply sent again.
     """
 
@@ -64,6 +67,7 @@ class RedisStore:
         self._queue: list[tuple[str, str, asyncio.Future[dict[str, Any]]]] = []
         self._sender: asyncio.Task[None] | None = None
         self._worker = uuid.uuid4().hex
+        self._fresh = count()
         self._epoch: str | None = None
         self.workers = _workers_of_the_server()
         """How many processes take part, as of the last beat."""
@@ -96,18 +100,23 @@ class RedisStore:
 
     async def beat(self, claims: Sequence[Claim], pools: Sequence[str]) -> tuple[list[News], dict[str, PoolCount]]:
         """Renew, charge and count, as `Store.beat` says."""
-        # The futures stand in the queue together, hence in one pipeline.
-        asked = [self._put("beat", claim) for claim in claims]
-        asked.append(self._put("worker", None, pools=list(pools)))
-        *answers, own = await asyncio.gather(*asked)
+        news: list[News] = []
+        for start in range(0, len(claims), BATCH):
+            news += await self._beat(claims[start : start + BATCH])
+        own = await self._put("worker", None, pools=list(pools))
+        self._epoch = self._epoch or own["epoch"]
+        self.workers = own["workers"]
+        return news, {name: PoolCount(*counts) for name, counts in own["pools"].items()}
+
+    async def _beat(self, claims: Sequence[Claim]) -> list[News]:
+        # Their futures stand in the queue together, hence in one pipeline.
+        answers = await asyncio.gather(*[self._put("beat", claim) for claim in claims])
         news = []
         for claim, answer in zip(claims, answers, strict=True):
             if answer["state"] != "lost":
                 _complete(claim, answer, totals=False)
             news.append(News(answer["state"]))
-        self._epoch = self._epoch or own["epoch"]
-        self.workers = own["workers"]
-        return news, {name: PoolCount(*counts) for name, counts in own["pools"].items()}
+        return news
 
     async def leave(self, claim: Claim, *, keep: bool = False) -> bool:
         """Settle and give everything back, as `Store.leave` says; False: a newer generation has it."""
@@ -136,9 +145,9 @@ class RedisStore:
 
     def _put(self, verb: str, claim: Claim | None, **more: Any) -> asyncio.Future[dict[str, Any]]:
         seconds = LEASE_SECONDS if claim is None else claim.seconds
-        arguments: dict[str, Any] = {} if claim is None else asdict(claim)
+        arguments = {} if claim is None else _told(claim)
         arguments |= {
-            "fresh": uuid.uuid4().hex,
+            "fresh": f"{self._worker}-{next(self._fresh)}",
             "epoch": self._epoch,
             "worker": self._worker,
             "lease_ms": _ms(seconds),
@@ -273,6 +282,17 @@ async def _close(client: Any) -> None:
 
 def _source() -> str:
     return files(__package__ or __name__).joinpath("limits.lua").read_text(encoding="utf-8")
+
+
+# dataclasses.asdict copies deeply, and a beat of hundreds shares its loop with their audio.
+_FIELDS: Final = tuple(one.name for one in fields(Claim) if one.name != "bounds")
+_BOUNDS: Final = tuple(one.name for one in fields(Bounds))
+
+
+def _told(claim: Claim) -> dict[str, Any]:
+    told = {name: getattr(claim, name) for name in _FIELDS}
+    told["bounds"] = {name: getattr(claim.bounds, name) for name in _BOUNDS}
+    return told
 
 
 def _complete(claim: Claim, answer: dict[str, Any], *, totals: bool = True) -> None:
