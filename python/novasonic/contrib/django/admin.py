@@ -47,7 +47,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     change_form_template = "admin/novasonic/conversation/change_form.html"
     transcript_template = "admin/novasonic/conversation/transcript.html"
     date_hierarchy = "started_at"
-    list_display = ("id", "started_at", "length", "turn_count", "owner", "kind", "model", "usd", "reason", "error_code")
+    list_display = ("started_at", "length", "turn_count", "owner", "kind", "usd", "reason", "error_code")
+    exclude = ("recordings",)
     list_filter = ("started_at", RunningFilter, "reason", "model", "consumer")
     search_fields = ("owner",)
     search_help_text = _("Key or name of the owner, or id of the conversation")
@@ -247,8 +248,6 @@ class ConversationAdmin(ReadOnlyAdmin):
             done += hang_up(conversation.pk)
         said = ngettext("%d conversation was ended.", "%d conversations were ended.", done) % done
         self.message_user(request, said, messages.SUCCESS if done else messages.WARNING)
-        if done < len(conversations):
-            self.message_user(request, _("No worker says that it holds the others."), messages.WARNING)
 
     def _say_erased(self, request: HttpRequest, erased: Erased) -> None:
         if erased.failed:
