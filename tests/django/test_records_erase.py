@@ -2,7 +2,9 @@
 
 import io
 import json
+import sys
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -17,6 +19,8 @@ from novasonic.contrib.django.records import erase
 from novasonic.contrib.django.records.erase import delete_of, prune
 
 pytestmark = pytest.mark.django_db
+
+SUPERVISION = "novasonic.contrib.django.workers.supervision"
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +116,43 @@ def test_everything_of_one_person_is_deleted(by, monkeypatch):
     assert not storages["default"].exists(mine[0].recordings[0])
     row = AccessRecord.objects.get()
     assert (row.action, row.username, row.detail) == ("deleted", "", "novasonic_prune")
+
+
+def test_hanging_up_reaches_a_worker_that_nobody_reaches(monkeypatch):
+    asked = []
+
+    async def none_holds_it(conversation_id):
+        asked.append(conversation_id)
+        return False
+
+    monkeypatch.setitem(sys.modules, SUPERVISION, SimpleNamespace(hang_up=none_holds_it))
+    lost, over = talk(), talk()
+    Conversation.objects.filter(pk=lost.pk).update(ended_at=None, reason="")
+    assert erase.hang_up(lost.pk)
+    lost.refresh_from_db()
+    assert (lost.generation, lost.reason) == (2, "closed")
+    assert lost.ended_at is not None
+    assert not erase.hang_up(over.pk)
+    assert asked == [lost.pk, over.pk]
+
+
+def test_a_worker_that_holds_it_ends_it_itself(monkeypatch):
+    async def ended(conversation_id):
+        return True
+
+    monkeypatch.setitem(sys.modules, SUPERVISION, SimpleNamespace(hang_up=ended))
+    held = talk()
+    Conversation.objects.filter(pk=held.pk).update(ended_at=None)
+    assert erase.hang_up(held.pk)
+    held.refresh_from_db()
+    assert (held.generation, held.ended_at) == (1, None)
+
+
+def test_without_workers_that_know_each_other_the_row_alone_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, SUPERVISION, None)
+    lost = talk()
+    Conversation.objects.filter(pk=lost.pk).update(ended_at=None)
+    assert erase.hang_up(lost.pk)
 
 
 def test_nobodys_records_are_not_deleted_by_mistake():

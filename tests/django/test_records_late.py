@@ -20,12 +20,15 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 class Handler:
     """As much of a handler as records look at."""
 
-    model, voice, input_rate, user = None, "tiffany", 16_000, None
+    voice, input_rate, user = "tiffany", 16_000, None
     chosen = SimpleNamespace(voice=None)
 
     def __init__(self):
         self.conversation = Talk(owner="ada")
         self.ends = []
+
+    def get_model(self):
+        return "amazon.nova"
 
     async def hang_up(self, close, code, message, **how):
         self.ends.append((int(close), code, how["reason"]))

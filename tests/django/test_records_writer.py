@@ -15,7 +15,7 @@ from services import postgres_server
 
 from novasonic.contrib.django.conf import get_settings
 from novasonic.contrib.django.models import Conversation, Turn, UsageRecord
-from novasonic.contrib.django.records import store
+from novasonic.contrib.django.records import apply, store
 from novasonic.contrib.django.records.rows import Row
 from novasonic.contrib.django.records.writer import Writer, get_writer
 
@@ -196,6 +196,31 @@ async def test_a_claim_waits_for_the_batch_that_is_being_committed(writer):  # n
     claiming.set()
     await holding
     assert [one.text for one in (await claim).history] == ["late"]
+
+
+async def test_a_worker_that_is_frozen_in_mid_batch_holds_nobody_up(writer, monkeypatch):  # noqa: F811
+    if connections[get_settings().database].vendor != "postgresql":
+        pytest.skip("SQLite has one lock for everybody, and no clock for it")
+    book = ledger(owner="ada")
+    assert await writer.commit(turn(book, 1))
+    frozen, goes_on, upsert = threading.Event(), threading.Event(), apply._upsert
+
+    def freeze(*args):
+        frozen.set()
+        goes_on.wait(20)
+        upsert(*args)
+
+    monkeypatch.setattr(apply, "_upsert", freeze)
+    late = asyncio.create_task(writer.commit(turn(book, 2), bound=20.0))
+    await asyncio.to_thread(frozen.wait)
+    async with asyncio.timeout(10):
+        claim = await store.claim(book.id, "ada", 1)
+    assert (claim.generation, claim.next_turn) == (2, 2)
+    goes_on.set()
+    assert not await late
+    assert await asyncio.to_thread(writer.flush, 20)
+    assert writer.snapshot()["fenced"] == 1
+    assert await Turn.objects.acount() == 1
 
 
 async def test_beyond_its_bound_rows_are_dropped_and_counted():

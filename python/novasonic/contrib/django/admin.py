@@ -27,16 +27,12 @@ from .records.export import write_json
 from .records.people import users_named_like
 from .records.playback import recording_response
 from .records.rows import owner_key
+from .records.staff import ReadOnlyAdmin, RunningFilter
 from .records.tables import rows_of
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
-    from django.utils.functional import _StrPromise
-
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = admin.ModelAdmin
 
 __all__ = ["AccessRecordAdmin", "ConversationAdmin"]
 
@@ -45,44 +41,14 @@ MAX_EXPORT = 500
 _ONE_LISTENING = timedelta(minutes=10)
 
 
-class ReadOnlyAdmin(_ModelAdmin):
-    """Nothing is added or changed by hand."""
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Read in the database of the records."""
-        return rows_of(self.model).order_by(*self.model._meta.ordering)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody may."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody may."""
-        return False
-
-
-class RunningFilter(admin.SimpleListFilter):
-    """Those that go on, and those that are over."""
-
-    title = _("state")
-    parameter_name = "running"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, _StrPromise]]:
-        """Two of them."""
-        return [("yes", _("going on")), ("no", _("over"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Choose."""
-        return queryset if self.value() is None else queryset.filter(ended_at__isnull=self.value() == "yes")
-
-
 class ConversationAdmin(ReadOnlyAdmin):
     """Also for a site's own conversations: ``admin.site.register(calls.Conversation, ConversationAdmin)``."""
 
     change_form_template = "admin/novasonic/conversation/change_form.html"
     transcript_template = "admin/novasonic/conversation/transcript.html"
     date_hierarchy = "started_at"
-    list_display = ("id", "started_at", "length", "turn_count", "owner", "kind", "model", "usd", "reason", "error_code")
+    list_display = ("started_at", "length", "turn_count", "owner", "kind", "usd", "reason", "error_code")
+    exclude = ("recordings",)
     list_filter = ("started_at", RunningFilter, "reason", "model", "consumer")
     search_fields = ("owner",)
     search_help_text = _("Key or name of the owner, or id of the conversation")
@@ -282,8 +248,6 @@ class ConversationAdmin(ReadOnlyAdmin):
             done += hang_up(conversation.pk)
         said = ngettext("%d conversation was ended.", "%d conversations were ended.", done) % done
         self.message_user(request, said, messages.SUCCESS if done else messages.WARNING)
-        if done < len(conversations):
-            self.message_user(request, _("No worker says that it holds the others."), messages.WARNING)
 
     def _say_erased(self, request: HttpRequest, erased: Erased) -> None:
         if erased.failed:

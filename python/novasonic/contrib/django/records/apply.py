@@ -12,7 +12,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.db import models
+
+FROZEN_MS = 1_500
 
 _UNIQUE = {
     "turn": ("conversation", "number"),
@@ -42,6 +44,7 @@ def write(rows: Iterable[Row]) -> dict[int, Lost]:
     lost: dict[int, Lost] = {}
     accepted: list[tuple[Ledger, dict[Any, Row]]] = []
     with transaction.atomic(using=database()):
+        _bound_freeze()
         for ledger, states in sorted(batch, key=lambda pair: (pair[0].id, pair[0].generation)):
             refusal = _pass_fence(models_of, ledger, states)
             if refusal is None:
@@ -53,6 +56,14 @@ def write(rows: Iterable[Row]) -> dict[int, Lost]:
     for ledger, _ in accepted:
         ledger.created = True
     return lost
+
+
+def _bound_freeze() -> None:
+    """Let PostgreSQL take the locks from a worker that is frozen in mid-batch: whoever takes over waits for them."""
+    connection = connections[database()]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = %s", [FROZEN_MS])
 
 
 def _newest(rows: Iterable[Row]) -> list[tuple[Ledger, dict[Any, Row]]]:

@@ -175,7 +175,7 @@ class Records(Companion):
             "owner": owner_key(self.conversation.owner),
             "user_id": user.pk if isinstance(user, get_user_model()) else None,
             "consumer": f"{type(handler).__module__}.{type(handler).__qualname__}"[-200:],
-            "model": (handler.model or settings.model)[:200],
+            "model": handler.get_model()[:200],
             "region": (self.conversation.region or settings.region or "")[:40],
             "voice": (handler.chosen.voice or handler.voice)[:40],
         }

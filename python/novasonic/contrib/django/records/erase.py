@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from novasonic.contrib.django.conf import get_settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-__all__ = ["Erased", "delete_conversations", "delete_of", "prune"]
+__all__ = ["Erased", "delete_conversations", "delete_of", "hang_up", "prune"]
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,23 @@ def prune(days: int | None = None, *, dry_run: bool = False) -> Erased:
 
 
 def hang_up(conversation_id: Any) -> bool:
-    """End a conversation on whichever worker holds it; False: none says that it does. Blocks."""
+    """End a conversation for good, on whichever worker holds it; blocks.
+
+    Where no worker answers that it does, its generation is raised: a worker that holds it all the same, out of reach of
+    layer and Redis, finds at its next row that it has lost it, and nobody can resume it.
+
+    Returns:
+        False: it was over.
+    """
+    running = rows_of(tables().conversation).filter(pk=conversation_id, ended_at=None)
+    if _tell_workers(conversation_id):
+        return True
+    now = timezone.now()
+    how = {"generation": F("generation") + 1, "ended_at": now, "updated_at": now, "reason": "closed"}
+    return bool(running.update(**how))
+
+
+def _tell_workers(conversation_id: Any) -> bool:
     try:
         # On use: records are kept on sites whose workers know nothing of each other, too.
         supervision = importlib.import_module("novasonic.contrib.django.workers.supervision")
