@@ -59,8 +59,8 @@ def talking(monkeypatch):
     """Two pages, one of which talks."""
     one, other = SimpleNamespace(id="s-1"), SimpleNamespace(id="s-2")
     handlers = [SimpleNamespace(conversation=one, session=True), SimpleNamespace(conversation=other, session=None)]
-    known = live._known
-    monkeypatch.setattr(live, "_known", lambda *what: handlers if what[1] == "open_handlers" else known(*what))
+    monkeypatch.setattr(live, "open_handlers", handlers)
+    monkeypatch.setattr(live, "_elsewhere", (float("-inf"), frozenset()))
 
 
 def test_what_others_import_from_the_views_is_there():
@@ -78,6 +78,22 @@ async def test_status_counts_for_those_who_may_talk(client_of, talking):
 
 async def test_status_names_conversations_to_staff_alone(client_of, talking):
     assert (await (await client_of(is_staff=True)).get("/status/")).json()["sessionIds"] == ["s-1"]
+
+
+async def test_status_counts_other_workers_and_asks_them_once_for_many(client_of, talking, monkeypatch):
+    asked = []
+
+    async def conversations():
+        asked.append(True)
+        return [SimpleNamespace(id="s-1"), SimpleNamespace(id="s-9")]
+
+    monkeypatch.setattr(live, "conversations", conversations)
+    client = await client_of(is_staff=True)
+    for _ in range(3):
+        told = (await client.get("/status/")).json()
+        assert (told["activeConnections"], told["activeSessions"]) == (3, 2)
+        assert told["sessionIds"] == ["s-1", "s-9"]
+    assert len(asked) == 1
 
 
 async def test_status_is_not_for_strangers_nor_for_the_deactivated(client_of, people):
@@ -195,7 +211,7 @@ async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking
     snapshot = SimpleNamespace(
         waiting=1, pools={"us-east-1": SimpleNamespace(leases=7)}, refusals={"owner_usd": 2}, redis="down"
     )
-    monkeypatch.setattr("novasonic.contrib.django.views.exposition.limits", lambda: [snapshot])
+    monkeypatch.setattr("novasonic.contrib.django.views.exposition.snapshots", lambda: [snapshot])
     companion = metering.Metering(None)
     await companion.opened(None)
     timings = events.Timings(started=1.0, user_ended=1.0, first_audio=1.6, ended=3.0)
