@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
+from django.db import connections
 from django.test import AsyncClient, RequestFactory
 from django.urls import resolve
 
@@ -27,6 +29,13 @@ from novasonic.contrib.django.views.access import is_from_here
 
 APP = "https://app.example.org"
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def _no_connection_left():
+    """A request that fails ends without the signal that closes connections, and PostgreSQL drops no database in use."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture

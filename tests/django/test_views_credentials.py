@@ -8,9 +8,10 @@ import urllib.request
 from datetime import datetime
 
 import pytest
+from asgiref.sync import sync_to_async
 from credentialsupport import StandIn
 from django.contrib.auth import get_user_model
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.test import AsyncClient
 from django.views.debug import ExceptionReporter
 
@@ -24,6 +25,13 @@ ROLE = "arn:aws:iam::111122223333:role/page"
 APP = "https://app.example.org"
 SECRET = "wJalrSECRETOFTHESTANDIN"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+async def _no_connection_left():
+    """A request that fails ends without the signal that closes connections, and PostgreSQL drops no database in use."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture(scope="module")
