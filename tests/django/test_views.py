@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
+from django.db import connections
 from django.test import AsyncClient, RequestFactory
 from django.urls import resolve
 
@@ -27,6 +29,13 @@ from novasonic.contrib.django.views.access import is_from_here
 
 APP = "https://app.example.org"
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def _no_connection_left():
+    """A request that fails ends without the signal that closes connections, and PostgreSQL drops no database in use."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture
@@ -59,8 +68,8 @@ def talking(monkeypatch):
     """Two pages, one of which talks."""
     one, other = SimpleNamespace(id="s-1"), SimpleNamespace(id="s-2")
     handlers = [SimpleNamespace(conversation=one, session=True), SimpleNamespace(conversation=other, session=None)]
-    known = live._known
-    monkeypatch.setattr(live, "_known", lambda *what: handlers if what[1] == "open_handlers" else known(*what))
+    monkeypatch.setattr(live, "open_handlers", handlers)
+    monkeypatch.setattr(live, "_elsewhere", (float("-inf"), frozenset()))
 
 
 def test_what_others_import_from_the_views_is_there():
@@ -78,6 +87,22 @@ async def test_status_counts_for_those_who_may_talk(client_of, talking):
 
 async def test_status_names_conversations_to_staff_alone(client_of, talking):
     assert (await (await client_of(is_staff=True)).get("/status/")).json()["sessionIds"] == ["s-1"]
+
+
+async def test_status_counts_other_workers_and_asks_them_once_for_many(client_of, talking, monkeypatch):
+    asked = []
+
+    async def conversations():
+        asked.append(True)
+        return [SimpleNamespace(id="s-1"), SimpleNamespace(id="s-9")]
+
+    monkeypatch.setattr(live, "conversations", conversations)
+    client = await client_of(is_staff=True)
+    for _ in range(3):
+        told = (await client.get("/status/")).json()
+        assert (told["activeConnections"], told["activeSessions"]) == (3, 2)
+        assert told["sessionIds"] == ["s-1", "s-9"]
+    assert len(asked) == 1
 
 
 async def test_status_is_not_for_strangers_nor_for_the_deactivated(client_of, people):
@@ -195,7 +220,7 @@ async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking
     snapshot = SimpleNamespace(
         waiting=1, pools={"us-east-1": SimpleNamespace(leases=7)}, refusals={"owner_usd": 2}, redis="down"
     )
-    monkeypatch.setattr("novasonic.contrib.django.views.exposition.limits", lambda: [snapshot])
+    monkeypatch.setattr("novasonic.contrib.django.views.exposition.snapshots", lambda: [snapshot])
     companion = metering.Metering(None)
     await companion.opened(None)
     timings = events.Timings(started=1.0, user_ended=1.0, first_audio=1.6, ended=3.0)

@@ -8,19 +8,30 @@ import urllib.request
 from datetime import datetime
 
 import pytest
+from asgiref.sync import sync_to_async
 from credentialsupport import StandIn
 from django.contrib.auth import get_user_model
+from django.db import OperationalError, connections
 from django.test import AsyncClient
 from django.views.debug import ExceptionReporter
 
 from novasonic.contrib.django import grant
-from novasonic.contrib.django.conf import get_settings
-from novasonic.contrib.django.views import grants, live
+from novasonic.contrib.django.limits import office
+from novasonic.contrib.django.limits.office import lease_for_page
+from novasonic.contrib.django.models import AccessRecord
+from novasonic.contrib.django.views import live
 
 ROLE = "arn:aws:iam::111122223333:role/page"
 APP = "https://app.example.org"
 SECRET = "wJalrSECRETOFTHESTANDIN"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+async def _no_connection_left():
+    """A request that fails ends without the signal that closes connections, and PostgreSQL drops no database in use."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +47,18 @@ def moto():
 
 @pytest.fixture(autouse=True)
 def site(settings, monkeypatch):
-    """A site that names a role, with nothing given out yet, and no limits but those of one process."""
-    settings.NOVASONIC = {"REGION": "us-east-1", "CREDENTIALS_ENDPOINT": {"ROLE_ARN": ROLE}}
+    """A site that names a role, and lends each owner one set of keys at a time."""
+    settings.NOVASONIC = {
+        "REGION": "us-east-1",
+        "CREDENTIALS_ENDPOINT": {"ROLE_ARN": ROLE},
+        "LIMITS": {"CONVERSATIONS_PER_OWNER": 1},
+    }
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASITE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-sites-secret")
-    monkeypatch.setattr(grants, "grants", grants.Grants())
-    monkeypatch.setattr(live, "grants", grants.grants)
     monkeypatch.setattr(grant, "_clients", {})
-    known = live._known
-    hidden = {"lease_for_page", "write_access"}
-    monkeypatch.setattr(live, "_known", lambda *what: None if what[1] in hidden else known(*what))
+    # Nothing has been lent yet.
+    monkeypatch.setattr(office, "_offices", {})
+    monkeypatch.setattr(office, "_locals", {})
     return settings
 
 
@@ -78,6 +91,12 @@ def sts_that(monkeypatch):
     yield sts_that
     for stand_in in stand_ins:
         stand_in.__exit__()
+
+
+async def assert_that_nothing_is_lent():
+    user = await get_user_model().objects.aget()
+    lease = await lease_for_page(owner=str(user.pk), seconds=900, region="us-east-1")
+    await lease.give_back()
 
 
 @pytest.fixture
@@ -195,6 +214,7 @@ async def test_a_page_of_another_origin_gets_none_unless_it_is_listed(client, st
     assert sts == []
     answer = await client.post("/credentials/", headers={"origin": APP})
     assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (200, APP)
+    settings.NOVASONIC = {**settings.NOVASONIC, "LIMITS": {"CONVERSATIONS_PER_OWNER": 2}}
     assert (await client.post("/credentials/", headers={"origin": "http://testserver"})).status_code == 200
 
 
@@ -202,20 +222,48 @@ async def test_one_owner_gets_so_many_at_a_time(client, sts, settings):
     settings.NOVASONIC = {**settings.NOVASONIC, "LIMITS": {"CONVERSATIONS_PER_OWNER": 2}}
     answers = [await client.post("/credentials/") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert answers[2].json()["code"] == "too_many"
-    assert 800 < int(answers[2]["Retry-After"]) <= 900
+    assert answers[2].json()["code"] == "too_many_conversations"
+    assert answers[2]["Retry-After"] == "30"
     assert len(sts) == 2
 
 
-def test_a_grant_ends_by_itself_and_the_account_has_so_many():
-    out = grants.Grants()
-    limits = get_settings().limits.__class__(conversations_per_owner=None, streams=2)
-    out.take("anna", limits, 900, now=0)
-    out.take("ben", limits, 900, now=10)
-    with pytest.raises(grants.Refusal) as refused:
-        out.take("carl", limits, 900, now=20)
-    assert refused.value.retry_after == 880
-    out.take("carl", limits, 900, now=901)
+async def test_a_budget_that_is_used_up_is_no_reason_to_try_again_soon(client, sts, settings):
+    limits = {"CONVERSATIONS_PER_OWNER": None, "USD_PER_DAY": 0.3, "RESERVE_USD": 0.25}
+    settings.NOVASONIC = {**settings.NOVASONIC, "LIMITS": limits}
+    answers = [await client.post("/credentials/") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert answers[1].json()["code"] == "budget_used_up"
+    assert "Retry-After" not in answers[1]
+
+
+async def test_each_set_of_keys_takes_a_stream_of_the_account(client, sts, settings):
+    limits = {"CONVERSATIONS_PER_OWNER": None, "STREAMS": 1}
+    settings.NOVASONIC = {**settings.NOVASONIC, "LIMITS": limits}
+    assert (await client.post("/credentials/")).status_code == 200
+    answer = await client.post("/credentials/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_capacity")
+    assert len(sts) == 1
+
+
+async def test_who_got_keys_is_written_down(client, user, sts):
+    given = (await client.post("/credentials/")).json()
+    row = await AccessRecord.objects.aget()
+    assert (row.action, row.user_id, row.username, row.owner) == ("credentials", user.pk, "anna", str(user.pk))
+    assert row.detail.startswith(f"{grant.session_name(user.pk)} until 20")
+    for name in ("accessKeyId", "secretAccessKey", "sessionToken"):
+        assert given[name] not in row.detail
+
+
+async def test_a_database_that_is_away_gives_no_keys(client, sts, monkeypatch):
+    async def acreate(**_):
+        raise OperationalError("no connection to db.internal")
+
+    monkeypatch.setattr(AccessRecord.objects, "acreate", acreate)
+    answer = await client.post("/credentials/")
+    assert answer.status_code == 503
+    assert "db.internal" not in answer.content.decode()
+    assert "accessKeyId" not in answer.content.decode()
+    await assert_that_nothing_is_lent()
 
 
 async def test_a_worker_that_is_drained_gives_none(client, sts, monkeypatch):
@@ -241,22 +289,11 @@ async def test_a_failure_tells_no_detail_and_leaves_no_lease(client, failure, st
     with caplog.at_level(logging.INFO, "novasonic"):
         answer = await client.post("/credentials/")
     assert (answer.status_code, answer.json()["code"]) == (503, "credentials_unavailable")
-    assert len(grants.grants.live) == 0
+    await assert_that_nothing_is_lent()
     said = answer.content.decode() + caplog.text
     for secret in ("111122223333", "the-sites-secret", "AKIASITE", "role/page"):
         assert secret not in said
     assert "sts: " in caplog.text, "the operator is told the code"
-
-
-async def test_keys_that_nobody_wrote_down_are_not_given(client, sts, monkeypatch):
-    async def write_access(*_, **__):
-        raise live.AccessNotWritten("OperationalError")
-
-    monkeypatch.setattr(live, "write_access", write_access)
-    answer = await client.post("/credentials/")
-    assert answer.status_code == 503
-    assert "accessKeyId" not in answer.content.decode()
-    assert len(grants.grants.live) == 0
 
 
 async def test_no_log_line_holds_the_keys(client, sts, caplog):
@@ -315,4 +352,4 @@ async def test_an_error_page_holds_no_keys(client, sts, monkeypatch):
     assert "credentials.py" in page
     assert [len(key) > 10 for key in given] == [True] * 3
     assert [key for key in given if key in page] == []
-    assert len(grants.grants.live) == 0
+    await assert_that_nothing_is_lent()

@@ -20,7 +20,6 @@ from novasonic.contrib.django.metering import meters
 
 from . import live
 from .api import ApiView, Refusal
-from .grants import RETRY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +71,7 @@ class CredentialsView(ApiView):
             raise Refusal(503, "draining", "Try again in a moment.", retry_after=1)
         settings = get_settings()
         name = grant.session_name(user.pk)
-        lease = await live.lease_for_page(user, settings, seconds=grant.SECONDS)
+        lease = await live.lend(user, seconds=grant.SECONDS, region=settings.region)
         try:
             keys = await asyncio.to_thread(grant.assume, settings, name)
             # Before they are given: keys that nobody wrote down would be nobody's.
@@ -82,7 +81,9 @@ class CredentialsView(ApiView):
             if not isinstance(error, grant.GrantError | live.AccessNotWritten):
                 raise
             logger.error("No keys for a page: %s", error)  # noqa: TRY400 - the chain names role and account
-            raise Refusal(503, "credentials_unavailable", "No keys at the moment.", retry_after=RETRY_SECONDS) from None
+            raise Refusal(
+                503, "credentials_unavailable", "No keys at the moment.", retry_after=live.RETRY_SECONDS
+            ) from None
         meters.credentials["given"] += 1
         return JsonResponse(
             {

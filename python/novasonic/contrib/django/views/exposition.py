@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -9,11 +10,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from novasonic.contrib.django.metering import RESPONSE_BUCKETS, meters
 
-from .live import limits
+from .live import snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
+
+    from novasonic.contrib.django.limits.keeping import Snapshot
 
     from .live import Live
 
@@ -30,7 +32,7 @@ class Exposition(Collector):
         yield _gauge("novasonic_connections", "Open sockets of pages.", live.connections)
         yield _gauge("novasonic_sessions", "Conversations.", live.sessions)
         yield _gauge("novasonic_draining", "1 while this worker takes no new conversations.", live.draining)
-        yield from _limits(limits())
+        yield from _limits(snapshots())
         yield CounterMetricFamily("novasonic_conversations_opened", "Conversations opened.", value=meters.opened)
         yield _counter("novasonic_conversations_ended", "Conversations ended.", "reason", meters.conversations)
         yield _counter("novasonic_turns", "Turns ended.", "end", meters.turns)
@@ -50,19 +52,21 @@ def registry(live: Live) -> CollectorRegistry:
     return made
 
 
-def _limits(snapshots: Sequence[Any]) -> Iterator[Metric]:
-    waiting = sum(snapshot.waiting for snapshot in snapshots)
+def _limits(known: Sequence[Snapshot]) -> Iterator[Metric]:
+    # Each event loop of the process has its own; what one counts of the whole site, the others count too.
+    pools: Counter[str] = Counter()
+    refusals: Counter[str] = Counter()
+    for snapshot in known:
+        pools |= Counter({pool: count.leases for pool, count in snapshot.pools.items()})
+        refusals += Counter(snapshot.refusals)
+    waiting = sum(snapshot.waiting for snapshot in known)
     yield _gauge("novasonic_waiting", "Conversations of this process that stand in line for a stream.", waiting)
     leases = GaugeMetricFamily("novasonic_leases", "Streams in use, of all processes with Redis.", labels=["pool"])
-    refusals = CounterMetricFamily("novasonic_refusals", "Conversations not admitted.", labels=["reason"])
-    for snapshot in snapshots:
-        for pool, count in sorted(snapshot.pools.items()):
-            leases.add_metric([pool], count.leases)
-        for reason, count in sorted(snapshot.refusals.items()):
-            refusals.add_metric([reason], count)
+    for pool, count in sorted(pools.items()):
+        leases.add_metric([pool], count)
     yield leases
-    yield refusals
-    down = any(snapshot.redis == "down" for snapshot in snapshots)
+    yield _counter("novasonic_refusals", "Conversations not admitted.", "reason", refusals)
+    down = any(snapshot.redis == "down" for snapshot in known)
     yield _gauge("novasonic_redis_down", "1 while Redis does not answer and this process counts by itself.", down)
 
 

@@ -1,33 +1,35 @@
-"""What goes on now, and the places where views meet limits, records and the other workers.
-
-The one module of the views that knows where these live. Imported on use: a site may run without any of them, and
-none is needed to show a page.
-"""
+"""What goes on now: where views meet limits, records and the other workers."""
 
 from __future__ import annotations
 
-import importlib
-import logging
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DatabaseError
 
 from novasonic.contrib.asgi.companion import Refused
+from novasonic.contrib.asgi.handler import open_handlers
+from novasonic.contrib.asgi.wire import CloseCode
+from novasonic.contrib.django.limits.office import lease_for_page, snapshots
+from novasonic.contrib.django.models import AccessRecord
+from novasonic.contrib.django.workers.drain import is_draining
+from novasonic.contrib.django.workers.supervision import conversations
 
 from .api import Refusal
-from .grants import RETRY_SECONDS, grants
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from novasonic.contrib.django.conf import Settings
+    from novasonic.contrib.django.limits.office import PageLease
 
-    from .grants import Lease
+__all__ = ["RETRY_SECONDS", "AccessNotWritten", "Live", "is_draining", "lend", "look", "snapshots", "write_access"]
 
-logger = logging.getLogger(__name__)
+RETRY_SECONDS: Final = 30
 
-_HOME = "novasonic.contrib"
+# Where workers know each other by the layer alone, asking them all takes a second: not for each who asks.
+_KEPT_SECONDS: Final = 2.0
+_elsewhere: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
 
 
 class AccessNotWritten(Exception):  # noqa: N818 - says what became of it
@@ -44,61 +46,41 @@ class Live:
     connections: int = 0
     """Open sockets."""
     sessions: int = 0
-    """Conversations."""
+    """Conversations that hold a stream, and those of other workers."""
     session_ids: tuple[str, ...] = ()
     draining: bool = False
     """Whether this worker takes no new ones."""
 
 
-async def look() -> Live:
-    """Ask everybody who knows."""
-    handlers = list(_known("asgi.handler", "open_handlers") or ())
-    here = {str(handler.conversation.id): handler.session is not None for handler in handlers}
-    # Those of this process are known without asking; the others by Redis or the layer, where there are others.
-    ask = _known("django.workers.supervision", "conversations")
-    elsewhere = {one.id for one in await ask()} - here.keys() if ask is not None else set()
+async def look(*, here_only: bool = False) -> Live:
+    """Count pages and conversations, of all workers unless `here_only`."""
+    here = {str(handler.conversation.id): handler.session is not None for handler in list(open_handlers)}
+    elsewhere = frozenset[str]() if here_only else await _known_elsewhere() - here.keys()
     sessions = elsewhere | {name for name, talks in here.items() if talks}
-    return Live(
-        connections=len(here) + len(elsewhere),
-        sessions=len(sessions),
-        session_ids=tuple(sorted(sessions)),
-        draining=is_draining(),
-    )
+    return Live(len(here) + len(elsewhere), len(sessions), tuple(sorted(sessions)), is_draining())
 
 
-def is_draining() -> bool:
-    """Say whether this worker is about to leave."""
-    ask = _known("django.workers.drain", "is_draining")
-    return bool(ask()) if ask is not None else False
+async def _known_elsewhere() -> frozenset[str]:
+    global _elsewhere
+    asked_at, known = _elsewhere
+    if time.monotonic() - asked_at > _KEPT_SECONDS:
+        known = frozenset(one.id for one in await conversations())
+        _elsewhere = (time.monotonic(), known)
+    return known
 
 
-def limits() -> list[Any]:
-    """Return what this process knows of the limits, without asking anybody: `novasonic.contrib.django.limits`."""
-    ask = _known("django.limits.office", "snapshots")
-    return [] if ask is None else list(ask())
-
-
-def _known(module: str, name: str) -> Any | None:
-    try:
-        return getattr(importlib.import_module(f"{_HOME}.{module}"), name, None)
-    except ModuleNotFoundError:
-        return None
-
-
-async def lease_for_page(user: Any, settings: Settings, *, seconds: float) -> Lease:
+async def lend(user: Any, *, seconds: float, region: str | None) -> PageLease:
     """Count one stream of the service as taken for `seconds`, since nobody tells when a page's own stream ends.
 
     Raises:
-        Refusal: The user, the site or the service's quota has none left.
+        Refusal: The user, the site, a budget or the service's quota has none left.
     """
-    take = _known("django.limits.office", "lease_for_page")
-    if take is None:
-        return grants.take(str(user.pk), settings.limits, seconds)
     try:
-        lease: Lease = await take(owner=str(user.pk), seconds=seconds, region=settings.region)
+        return await lease_for_page(owner=str(user.pk), seconds=seconds, region=region)
     except Refused as refused:
-        raise Refusal(429, refused.code, refused.message, retry_after=RETRY_SECONDS) from None
-    return lease
+        status = 503 if refused.close is CloseCode.NO_CAPACITY else 429
+        retry_after = RETRY_SECONDS if refused.retryable else None
+        raise Refusal(status, refused.code, refused.message, retry_after=retry_after) from None
 
 
 async def write_access(user: Any, *, name: str, expires_at: datetime) -> None:
@@ -107,18 +89,13 @@ async def write_access(user: Any, *, name: str, expires_at: datetime) -> None:
     Raises:
         AccessNotWritten: Nobody will know.
     """
-    row = _known("django.models", "AccessRecord")
-    if row is None:
-        logger.info("Keys for a page: %s until %s", name, expires_at.isoformat())
-        return
-    detail = f"{name} until {expires_at.isoformat(timespec='seconds')}"
     try:
-        await row.objects.acreate(
-            action=row.Action.CREDENTIALS,
-            user=user,
+        await AccessRecord.objects.acreate(
+            action=AccessRecord.Action.CREDENTIALS,
+            user_id=user.pk,
             username=user.get_username()[:150],
             owner=str(user.pk),
-            detail=detail,
+            detail=f"{name} until {expires_at.isoformat(timespec='seconds')}",
         )
     except DatabaseError as error:
         raise AccessNotWritten(type(error).__name__) from None

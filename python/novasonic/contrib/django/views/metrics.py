@@ -39,4 +39,6 @@ class MetricsView(ApiView):
             from .exposition import registry
         except ImportError:
             raise Refusal(501, "metrics_unavailable", "The server lacks prometheus-client.") from None
-        return HttpResponse(generate_latest(registry(await live.look())), content_type=CONTENT_TYPE_LATEST)
+        return HttpResponse(
+            generate_latest(registry(await live.look(here_only=True))), content_type=CONTENT_TYPE_LATEST
+        )
