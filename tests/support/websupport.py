@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -80,9 +80,16 @@ def _cookies(headers) -> str:
 
 @contextmanager
 def running_site(
-    application: str, emulator, *, state: Path, path: Path | None = None, settings: str, server: str = "uvicorn"
+    application: str,
+    emulator,
+    *,
+    state: Path,
+    path: Path | None = None,
+    settings: str,
+    server: str = "uvicorn",
+    output: Path | None = None,
 ) -> Iterator[Site]:
-    """Serve `application` as the documents say to, its conversations going to `emulator`."""
+    """Serve `application` as the documents say to, its conversations going to `emulator`; `output` takes its output."""
     port = free_port()
     environment = {
         **os.environ,
@@ -94,7 +101,9 @@ def running_site(
     }
     subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=environment, check=True, timeout=60)
     command = [sys.executable, "-m", *SERVERS[server], "--port", str(port), application]
-    process = subprocess.Popen(command, env=environment)
+    with ExitStack() as stack:
+        told = None if output is None else stack.enter_context(output.open("wb"))
+        process = subprocess.Popen(command, env=environment, stdout=told, stderr=told)
     try:
         wait_for_port(port, process)
         yield Site(process, port)
