@@ -40,7 +40,6 @@ class Browser:
 @pytest.fixture(autouse=True)
 def _voice(parrot, use_emulator):
     use_emulator(parrot)
-    revocation.connect_signals()
 
 
 @pytest.fixture(scope="module")

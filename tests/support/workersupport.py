@@ -17,8 +17,6 @@ class Talker(NovaSonicConsumer):
     """A consumer that is supervised, and whose pages may come back."""
 
     system = "You are a parrot."
-    # Else every socket listens to the layer itself, and falls with it.
-    channel_layer_alias = None
 
     def get_companions(self):
         return (Resumption(self), Supervision(self))

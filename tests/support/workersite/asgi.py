@@ -1,5 +1,4 @@
 """Its consumer, whose tool leaves a note of which process ran it."""
-
 # ruff: noqa: E402 - Django is set up before anything of its applications is imported
 
 import os
@@ -15,14 +14,8 @@ from django.urls import path
 
 import novasonic
 from novasonic.contrib.django.consumers import NovaSonicConsumer
-from novasonic.contrib.django.records.companion import Records
-from novasonic.contrib.django.workers import revocation
-from novasonic.contrib.django.workers.resumption import Resumption
-from novasonic.contrib.django.workers.supervision import Supervision
 
 NOTES = Path(os.environ["NOVASONIC_TEST_NOTES"])
-
-revocation.connect_signals()
 
 
 @novasonic.tool
@@ -34,13 +27,7 @@ async def note() -> str:
 
 
 class Talker(NovaSonicConsumer):
-    channel_layer_alias = None
-
-    def get_companions(self):
-        return (Resumption(self), Records(self), Supervision(self))
-
-    async def get_tools(self):
-        return self.companion(Supervision).fenced([note])
+    tools = (note,)
 
 
 application = ProtocolTypeRouter(

@@ -65,10 +65,6 @@ class Resumption(Companion):
         conversation = self.conversation
         return tokens.issue(conversation.id, conversation.generation, owner=conversation.owner, user=self.handler.user)
 
-    def settings(self) -> dict[str, Any]:
-        """Count the turns on from those before."""
-        return {"first_turn": self.conversation.first_turn} if self.resumes else {}
-
     async def burn(self) -> None:
         """Make the tokens of this conversation worthless; where there are records, what says so is its end there."""
         if self._keeps_snapshots:
