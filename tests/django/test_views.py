@@ -26,6 +26,7 @@ from novasonic.contrib.django.views import (
     live,
 )
 from novasonic.contrib.django.views.access import is_from_here
+from novasonic.contrib.django.workers.shared import worker_id
 
 APP = "https://app.example.org"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,7 +95,8 @@ async def test_status_counts_other_workers_and_asks_them_once_for_many(client_of
 
     async def conversations():
         asked.append(True)
-        return [SimpleNamespace(id="s-1"), SimpleNamespace(id="s-9")]
+        ended_here = SimpleNamespace(id="s-3", worker=worker_id())
+        return [ended_here, SimpleNamespace(id="s-1", worker="other"), SimpleNamespace(id="s-9", worker="other")]
 
     monkeypatch.setattr(live, "conversations", conversations)
     client = await client_of(is_staff=True)
@@ -322,7 +324,9 @@ async def test_many_may_ask_at_once(client_of, talking):
     assert {answer.status_code for answer in answers} == {200}
 
 
-async def test_a_page_that_talks_is_counted_under_the_id_that_it_was_told(open_page, parrot, use_emulator, client_of):
+async def test_a_page_that_talks_is_counted_by_the_id_it_was_told(
+    open_page, parrot, use_emulator, client_of, monkeypatch
+):
     use_emulator(parrot)
     client = await client_of(is_staff=True)
     async with open_page(NovaSonicConsumer) as page:
@@ -331,6 +335,7 @@ async def test_a_page_that_talks_is_counted_under_the_id_that_it_was_told(open_p
         await page.send({"type": "text_message", "text": "Good morning."})
         session_id = (await page.until("initialized"))["sessionId"]
         await page.until("turn_started")
+        monkeypatch.setattr(live, "_elsewhere", (float("-inf"), frozenset()))  # as if long had passed
         told = (await client.get("/status/")).json()
         assert (told["activeConnections"], told["sessionIds"]) == (1, [session_id])
     told = (await client.get("/status/")).json()

@@ -14,6 +14,7 @@ from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.limits.office import lease_for_page, snapshots
 from novasonic.contrib.django.models import AccessRecord
 from novasonic.contrib.django.workers.drain import is_draining
+from novasonic.contrib.django.workers.shared import worker_id
 from novasonic.contrib.django.workers.supervision import conversations
 
 from .api import Refusal
@@ -64,7 +65,8 @@ async def _known_elsewhere() -> frozenset[str]:
     global _elsewhere
     asked_at, known = _elsewhere
     if time.monotonic() - asked_at > _KEPT_SECONDS:
-        known = frozenset(one.id for one in await conversations())
+        # What is kept must not hold our own: they are known by the moment.
+        known = frozenset(one.id for one in await conversations() if one.worker != worker_id())
         _elsewhere = (time.monotonic(), known)
     return known
 
