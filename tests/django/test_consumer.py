@@ -383,7 +383,8 @@ async def test_what_came_while_it_opened_is_kept_in_order_and_in_bounds(open_pag
         await page.until("turn_ended", turn=1)
         # Three seconds of 33 were refused, and said once: the page is told once a second at most.
         assert len(page.of_type("error")) == 1
-    assert parrot.streams[-1].audio_bytes == 30 * RATE * 2
+    # One was refused at least; the last ones may have come when there was room again.
+    assert 30 * RATE * 2 <= parrot.streams[-1].audio_bytes < 33 * RATE * 2
 
 
 async def test_a_page_that_sends_faster_than_speech_is_told_and_then_closed(open_page):
