@@ -157,8 +157,8 @@ class NovaSonic:
             tool_limits: What tools may take of the session.
             context: Given to tools as ``ToolContext.state``: who the conversation is with.
             history: An earlier conversation, which begins with a message of the user.
-            first_turn: Number of the next turn, for a conversation that goes on from another process: events, transcript
-                and everything else that names a turn count from it.
+            first_turn: Number of the next turn, for a conversation that goes on from another process: events,
+                transcript and all else that names a turn count from it.
             continuation: How the conversation outlives its streams; None: it ends with the first.
             limits: What the conversation may take before it is ended.
             prices: What tokens cost; None: the model's list price, of `NOVA_2_SONIC` where none is known.

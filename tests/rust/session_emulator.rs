@@ -92,6 +92,7 @@ impl Talk {
                 tool_choice: ToolChoice::Auto,
             },
             history: Vec::new(),
+            first_turn: 1,
             continuation: None,
             device: DeviceRates { input_hz: 16_000, output_hz: 16_000 },
             buffers: Buffers::default(),
