@@ -76,6 +76,7 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         closing: Closing::Not,
         alarm: Alarm::default(),
         limit_since: None,
+        closed_by_limit: false,
         prompt_since: None,
         batch: Vec::new(),
     };
@@ -134,6 +135,8 @@ struct Actor {
     alarm: Alarm,
     /// When a limit was found to be reached.
     limit_since: Option<Duration>,
+    /// It was the limit that closed the session, and not the caller in its grace.
+    closed_by_limit: bool,
     /// Since when a prompt waits for a quiet moment.
     prompt_since: Option<Duration>,
     timer: Timer,
@@ -228,6 +231,7 @@ impl Actor {
         {
             let waiting = self.shared.input.close(limit_error());
             self.shared.tell(waiting);
+            self.closed_by_limit = true;
             self.begin_close();
         }
         // There is nobody to say goodbye to, and nobody to hear what is queued.
@@ -294,7 +298,7 @@ impl Actor {
     }
 
     fn closed(&self) -> End {
-        let reason = if self.limit_since.is_some() { EndReason::Limit } else { EndReason::Closed };
+        let reason = if self.closed_by_limit { EndReason::Limit } else { EndReason::Closed };
         End { reason, error: None }
     }
 
