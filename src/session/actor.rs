@@ -3,6 +3,7 @@
 //! Here is its life: opening, commands, deadlines, the end. What goes up and what comes down is in `flow.rs`.
 
 mod flow;
+mod overlap;
 mod owed;
 mod passage;
 mod setup;
@@ -13,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use overlap::Overlap;
 use passage::{Passage, Restart};
 use setup::Setup;
 
@@ -62,6 +64,7 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         streams: Streams::default(),
         restart: None,
         passage: None,
+        overlap: Overlap::None,
         old_until: None,
         told_history: false,
         first_attempts: 0,
@@ -110,6 +113,7 @@ struct Actor {
     history_bytes: usize,
     restart: Option<Restart>,
     passage: Option<Passage>,
+    overlap: Overlap,
     /// The stream that was replaced is dropped then.
     old_until: Option<Duration>,
     /// The present stream was given a history.
@@ -168,6 +172,7 @@ impl Actor {
             if let Err(error) = self.renew(now).and_then(|()| self.fill_uplink(now)) {
                 return End::from(error);
             }
+            self.settle_overlap();
             let may_read = !self.shared.output.is_full();
             self.timer.arm(self.deadline());
             // Commands and the clock are looked at after each move, so the streams starve nobody by coming first.
@@ -209,6 +214,7 @@ impl Actor {
     fn begin_close(&mut self) {
         self.closing = Closing::Flushing;
         self.streams.next = None;
+        self.withdraw_overlap();
         self.bound(Bound::Close, self.timeouts.close);
     }
 

@@ -94,6 +94,7 @@ impl Talk {
             history: Vec::new(),
             first_turn: 1,
             continuation: None,
+            asks_overlap: false,
             device: DeviceRates { input_hz: 16_000, output_hz: 16_000 },
             buffers: Buffers::default(),
             timeouts,
