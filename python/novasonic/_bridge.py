@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from novasonic._attachment import MAX_BATCH, Attachment
 from novasonic._inbox import Inbox
+from novasonic._overlap import Overlap
 from novasonic._reading import second_reader_error
 from novasonic._rows import event_from_row
 from novasonic._serving import Server
@@ -53,6 +54,7 @@ class Bridge:
         provider: CredentialsProvider | None,
         toolbox: Toolbox,
         first_turn: int = 1,
+        overlap: Overlap | None = None,
     ) -> None:
         self.id = core.id
         self.usage: Usage | None = None
@@ -69,7 +71,7 @@ class Bridge:
         self._senders = SendLine(self._take)
         self._turns = TurnWaiters(first=first_turn)
         self.held: Attachment[_core.Session] = Attachment(core, noun=NOUN, wake=self._pump, provider=provider)
-        self.server = Server(self.held, toolbox)
+        self.server = Server(self.held, toolbox, overlap or Overlap())
 
     # The session's state, for the facade.
 

@@ -1,4 +1,4 @@
-"""What the core asks for, served in tasks that end with the session: credentials, tools, turns of prompts."""
+"""What the core asks for, served in tasks that end with the session: credentials, tools, leave, turns of prompts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from novasonic import _core
     from novasonic._attachment import Attachment
+    from novasonic._overlap import Overlap
     from novasonic._toolbox import Toolbox
 
 __all__ = ["Server"]
@@ -21,11 +22,12 @@ __all__ = ["Server"]
 class Server:
     """Serves one core session. It goes on whether or not anybody reads events."""
 
-    def __init__(self, held: Attachment[_core.Session], toolbox: Toolbox) -> None:
+    def __init__(self, held: Attachment[_core.Session], toolbox: Toolbox, overlap: Overlap) -> None:
         self.toolbox = toolbox
         self.prompts = TokenWaiters()
         self.reconfigurations = TokenWaiters()
         self._held = held
+        self._overlap = overlap
 
     def serve(self, requests: Iterable[tuple[int, str, Any]]) -> None:
         """Take ``(request id, kind, payload)`` rows. After the end nobody needs an answer."""
@@ -35,6 +37,10 @@ class Server:
             match kind:
                 case "credentials":
                     self._held.give_credentials(request_id)
+                case "may_overlap":
+                    self._overlap.ask(self._held, request_id)
+                case "overlap_ended":
+                    self._overlap.over()
                 case "prompted":
                     self.prompts.tell(*payload)
                 case "reconfigured":
@@ -45,9 +51,10 @@ class Server:
                     self._held.own(self._run_tool(*payload), f"novasonic-tool-{request_id}")
 
     def fail(self, error: NovaSonicError) -> None:
-        """Tell all who wait for the core's word that the session has ended."""
+        """Tell all who wait for the core's word, or are owed one, that the session has ended."""
         self.prompts.fail(error)
         self.reconfigurations.fail(error)
+        self._overlap.over()
 
     async def _run_tool(self, call_id: str, name: str, arguments: str, turn: int) -> None:
         outcome = await self.toolbox.run(call_id, name, arguments, turn)

@@ -9,6 +9,7 @@ from novasonic import _core
 from novasonic._bridge import Bridge
 from novasonic._credentials import credentials_row
 from novasonic._opening import Opening
+from novasonic._overlap import Overlap, require_overlap
 from novasonic._settings import (
     continuation_row,
     history_rows,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from novasonic._credentials import CredentialsProvider
+    from novasonic._overlap import MayOverlap, OverlapEnded
     from novasonic.tools import Tool
 
 __all__ = ["Connecting", "NovaSonic"]
@@ -129,6 +131,8 @@ class NovaSonic:
         history: Iterable[Message] = (),
         first_turn: int = 1,
         continuation: Continuation | None = CONTINUATION,
+        may_overlap: MayOverlap | None = None,
+        overlap_ended: OverlapEnded | None = None,
         limits: Limits | None = None,
         prices: Prices | None = None,
         realtime: bool = True,
@@ -158,8 +162,13 @@ class NovaSonic:
             context: Given to tools as ``ToolContext.state``: who the conversation is with.
             history: An earlier conversation, which begins with a message of the user.
             first_turn: Number of the next turn, for a conversation that goes on from another process: events,
-                transcript and everything else that names a turn count from it.
+                transcript and all else that names a turn count from it.
             continuation: How the conversation outlives its streams; None: it ends with the first.
+            may_overlap: For callers who count streams: a callable without arguments, sync (called in a thread) or
+                async, asked for leave before the next stream is opened beside the present one. False, an exception,
+                or no answer within 2 s: the present one is closed first, and nothing is heard for up to 2 s.
+            overlap_ended: Called on the event loop once for each leave that `may_overlap` gave, when only one stream
+                is left or the session has ended; a plain function that returns at once.
             limits: What the conversation may take before it is ended.
             prices: What tokens cost; None: the model's list price, of `NOVA_2_SONIC` where none is known.
             realtime: Send the user's audio at the pace of speech, a recording sent whole over its own length, and
@@ -194,10 +203,13 @@ class NovaSonic:
         require_share("top_p", top_p)
         require_share("temperature", temperature)
         require_first_turn(first_turn)
+        require_overlap(may_overlap, overlap_ended)
         buffers = buffers or Buffers()
         prices = prices or Prices.of(model) or LIST_PRICES[NOVA_2_SONIC]
         timeouts = timeouts or Timeouts()
-        setup = Setup(tuple(tools), tool_limits or ToolLimits(), context, prices, timeouts.close)
+        setup = Setup(
+            tuple(tools), tool_limits or ToolLimits(), context, prices, timeouts.close, may_overlap, overlap_ended
+        )
         settings = {
             "model": model,
             "regions": regions_of(model),
@@ -220,6 +232,7 @@ class NovaSonic:
             "prices": (prices.speech_in, prices.text_in, prices.speech_out, prices.text_out),
             "limits": limits_row(limits),
             "continuation": continuation_row(continuation),
+            "asks_overlap": may_overlap is not None,
         }
         return Connecting(self._core, self._provider, settings, setup)
 
@@ -267,6 +280,8 @@ class Setup:
     context: Any
     prices: Prices
     close_timeout: float
+    may_overlap: MayOverlap | None
+    overlap_ended: OverlapEnded | None
 
     def toolbox(self, session_id: str = "") -> Toolbox:
         """Make the tools of one session."""
@@ -297,6 +312,7 @@ class Connecting(Opening[Session]):
             provider=self._provider,
             toolbox=toolbox,
             first_turn=self._settings["first_turn"],
+            overlap=Overlap(self._setup.may_overlap, self._setup.overlap_ended),
         )
         opened = False
         try:

@@ -215,6 +215,9 @@ class Renewing(Event):
 class Renewed(Event):
     """The conversation goes on with another stream.
 
+    The old one may still be open, to finish its reply and its final texts: until 15 s after its last word at most. Who
+    counts streams is told of its end by ``connect(overlap_ended=)``.
+
     A turn that was not answered to its end is answered anew, under its number: after a loss its planned sentences and
     their audio may come twice.
 

@@ -61,7 +61,8 @@ impl Client {
     /// Begins to open a session and returns at once.
     #[pyo3(signature = (
         *, model, regions, system, voice, input_rate, output_rate, turn_taking, max_tokens, top_p, temperature, tools,
-        tool_choice, history, first_turn, input_buffer, output_buffer, timeouts, realtime, prices, limits, continuation
+        tool_choice, history, first_turn, input_buffer, output_buffer, timeouts, realtime, prices, limits, continuation,
+        asks_overlap
     ))]
     #[expect(clippy::too_many_arguments, reason = "the facade's keywords, one to one")]
     fn open(
@@ -88,6 +89,7 @@ impl Client {
         prices: (f64, f64, f64, f64),
         limits: (Option<f64>, Option<f64>, Option<u64>, Option<f64>),
         continuation: Option<ContinuationRow>,
+        asks_overlap: bool,
     ) -> PyResult<Session> {
         let transport = Arc::clone(self.0.get(py)?);
         let config = || -> Result<SessionConfig, Error> {
@@ -113,6 +115,7 @@ impl Client {
                 history: history.into_iter().map(message).collect::<Result<_, _>>()?,
                 first_turn,
                 continuation: continuation.map(self::continuation).transpose()?,
+                asks_overlap,
                 device: DeviceRates { input_hz: input_rate, output_hz: output_rate },
                 buffers: Buffers {
                     input_ms: milliseconds("Buffers.input", input_buffer)?,

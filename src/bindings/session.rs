@@ -174,6 +174,11 @@ impl Session {
         Ok(())
     }
 
+    /// False: nobody waits for that answer any more.
+    fn answer_overlap(&self, py: Python<'_>, request_id: u64, may: bool) -> PyResult<bool> {
+        Ok(self.live(py)?.answer(request_id, Answer::MayOverlap(may)))
+    }
+
     fn answer_failed(&self, py: Python<'_>, request_id: u64, reason: String) -> PyResult<()> {
         self.live(py)?.answer(request_id, Answer::Failed(reason));
         Ok(())
@@ -204,6 +209,8 @@ impl Session {
 fn row(py: Python<'_>, request: Request) -> PyResult<RequestRow<'_>> {
     let (kind, payload) = match request.kind {
         RequestKind::Credentials => ("credentials", py.None().into_bound(py)),
+        RequestKind::MayOverlap => ("may_overlap", py.None().into_bound(py)),
+        RequestKind::OverlapEnded => ("overlap_ended", py.None().into_bound(py)),
         RequestKind::Tool { id, name, arguments, turn } => {
             ("tool", (id, name, arguments, turn).into_pyobject(py)?.into_any())
         }

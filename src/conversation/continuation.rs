@@ -2,7 +2,7 @@
 //!
 //! A stream lives eight minutes, dies where nobody speaks, and ends with its credentials. The next one is opened beside
 //! it, early, and takes over where nothing is cut: when no turn runs. Where the service refuses a second stream, the
-//! first is closed before.
+//! first is closed before; so it is where the host, which may have to count them, is asked and does not allow it.
 
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ const OPENING_LASTS: Duration = Duration::from_secs(30);
 /// A stream with another configuration is on trial for so long: response headers say nothing of what the service makes
 /// of it, and a refusal must not reach a conversation that lives on it.
 const TRIAL: Duration = Duration::from_millis(300);
+/// Who is asked whether a second stream may be opened answers in so long, or has said no.
+const ANSWER_LASTS: Duration = Duration::from_secs(2);
 /// After a second stream was refused or broke before it took over.
 const RETRY: Duration = Duration::from_secs(5);
 /// Credentials end on the dot; the hand-over itself must not run into that.
@@ -108,7 +110,7 @@ pub enum Step {
     Open(Reason),
     /// Let the next stream take over.
     HandOver,
-    /// Give up the next stream: it has waited for too long, and another follows.
+    /// Give up the next stream, or the leave to open it: it has waited for too long, and another follows.
     Discard,
     /// Close this stream and open the next after it: a second one is refused.
     Reopen(Reason),
@@ -117,6 +119,10 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     None,
+    /// Whoever counts streams is asked for leave to open it.
+    Asked {
+        since: Duration,
+    },
     Opening {
         since: Duration,
     },
@@ -184,6 +190,17 @@ impl Renewal {
         self.handed_over();
     }
 
+    /// Leave to open the next stream is asked for.
+    pub fn next_asked(&mut self, now: Duration, reason: Reason) {
+        self.next = Next::Asked { since: now };
+        self.reason = Some(reason);
+    }
+
+    /// It was given, and the step is to open it; or one stream is all that there may be.
+    pub fn next_answered(&mut self, now: Duration, may: bool) {
+        self.next = if may { Next::None } else { Next::Failed { until: now + RETRY, only_one: true } };
+    }
+
     pub fn next_opening(&mut self, now: Duration, reason: Reason) {
         self.next = Next::Opening { since: now };
         self.reason = Some(reason);
@@ -203,6 +220,7 @@ impl Renewal {
     pub fn next_discarded(&mut self, now: Duration) {
         self.next = match self.next {
             Next::Opening { .. } => Next::Failed { until: now, only_one: false },
+            Next::Asked { .. } => Next::Failed { until: now + RETRY, only_one: true },
             _ => Next::None,
         };
     }
@@ -229,19 +247,21 @@ impl Renewal {
         let may = moment.is_good() || forced;
         match self.next {
             Next::Stale => Step::Discard,
+            Next::Asked { since } if since + ANSWER_LASTS <= now => Step::Discard,
             Next::Opening { since } if since + OPENING_LASTS <= now => Step::Discard,
             Next::Ready { since } if may && since + self.trial() <= now => Step::HandOver,
             Next::Ready { since } if since + READY_LASTS <= now => Step::Discard,
             Next::Failed { only_one, .. } if forced || (may && only_one) => Step::Reopen(reason),
             Next::Failed { until, .. } if until <= now => Step::Open(reason),
             Next::None => Step::Open(reason),
-            Next::Opening { .. } | Next::Ready { .. } | Next::Failed { .. } => Step::Nothing,
+            Next::Asked { .. } | Next::Opening { .. } | Next::Ready { .. } | Next::Failed { .. } => Step::Nothing,
         }
     }
 
     /// When the clock alone will ask for another step.
     pub fn deadline(&self, now: Duration, moment: Moment) -> Option<Duration> {
         let (by_next, by_trial) = match self.next {
+            Next::Asked { since } => (Some(since + ANSWER_LASTS), None),
             Next::Opening { since } => (Some(since + OPENING_LASTS), None),
             Next::Ready { since } => (Some(since + READY_LASTS), Some(since + self.trial())),
             Next::Failed { until, .. } => (Some(until), None),

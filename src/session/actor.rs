@@ -3,6 +3,7 @@
 //! Here is its life: opening, commands, deadlines, the end. What goes up and what comes down is in `flow.rs`.
 
 mod flow;
+mod overlap;
 mod owed;
 mod passage;
 mod setup;
@@ -13,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use overlap::Overlap;
 use passage::{Passage, Restart};
 use setup::Setup;
 
@@ -62,6 +64,7 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         streams: Streams::default(),
         restart: None,
         passage: None,
+        overlap: Overlap::None,
         old_until: None,
         told_history: false,
         first_attempts: 0,
@@ -76,6 +79,7 @@ pub(super) async fn live(shared: Arc<Shared>, transport: Arc<dyn Transport>, con
         closing: Closing::Not,
         alarm: Alarm::default(),
         limit_since: None,
+        closed_by_limit: false,
         prompt_since: None,
         batch: Vec::new(),
     };
@@ -109,6 +113,7 @@ struct Actor {
     history_bytes: usize,
     restart: Option<Restart>,
     passage: Option<Passage>,
+    overlap: Overlap,
     /// The stream that was replaced is dropped then.
     old_until: Option<Duration>,
     /// The present stream was given a history.
@@ -134,6 +139,8 @@ struct Actor {
     alarm: Alarm,
     /// When a limit was found to be reached.
     limit_since: Option<Duration>,
+    /// It was the limit that closed the session, and not the caller in its grace.
+    closed_by_limit: bool,
     /// Since when a prompt waits for a quiet moment.
     prompt_since: Option<Duration>,
     timer: Timer,
@@ -165,6 +172,7 @@ impl Actor {
             if let Err(error) = self.renew(now).and_then(|()| self.fill_uplink(now)) {
                 return End::from(error);
             }
+            self.settle_overlap();
             let may_read = !self.shared.output.is_full();
             self.timer.arm(self.deadline());
             // Commands and the clock are looked at after each move, so the streams starve nobody by coming first.
@@ -206,6 +214,7 @@ impl Actor {
     fn begin_close(&mut self) {
         self.closing = Closing::Flushing;
         self.streams.next = None;
+        self.withdraw_overlap();
         self.bound(Bound::Close, self.timeouts.close);
     }
 
@@ -228,6 +237,7 @@ impl Actor {
         {
             let waiting = self.shared.input.close(limit_error());
             self.shared.tell(waiting);
+            self.closed_by_limit = true;
             self.begin_close();
         }
         // There is nobody to say goodbye to, and nobody to hear what is queued.
@@ -294,7 +304,7 @@ impl Actor {
     }
 
     fn closed(&self) -> End {
-        let reason = if self.limit_since.is_some() { EndReason::Limit } else { EndReason::Closed };
+        let reason = if self.closed_by_limit { EndReason::Limit } else { EndReason::Closed };
         End { reason, error: None }
     }
 

@@ -41,25 +41,6 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None: the session ended before an answer came. A future dropped early takes its request back.
-    async fn ask(&self, kind: RequestKind) -> Option<Answer> {
-        let (sender, answer) = oneshot::channel();
-        let id = {
-            let mut state = self.lock();
-            if state.ended {
-                return None;
-            }
-            state.last_id += 1;
-            let id = state.last_id;
-            state.queued.push_back(Request { id, kind });
-            state.waiting.insert(id, sender);
-            id
-        };
-        let _pending = Pending { lane: self, id };
-        self.signal.raise();
-        answer.await.ok()
-    }
-
     /// Tells the host something that needs no answer.
     pub(super) fn tell(&self, kind: RequestKind) {
         {
@@ -87,12 +68,11 @@ impl Lane {
         }
     }
 
-    /// An id that does not wait (any more) is ignored.
-    pub(super) fn answer(&self, id: u64, answer: Answer) {
-        if let Some(waiting) = self.lock().waiting.remove(&id) {
-            // The asker may have run out of time meanwhile.
-            let _ = waiting.send(answer);
-        }
+    /// False: that id does not wait (any more), and nobody takes the answer.
+    pub(super) fn answer(&self, id: u64, answer: Answer) -> bool {
+        let waiting = self.lock().waiting.remove(&id);
+        // The asker may have run out of time meanwhile.
+        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
     }
 
     pub(super) fn end(&self) {
@@ -103,12 +83,51 @@ impl Lane {
     }
 }
 
-struct Pending<'a> {
-    lane: &'a Lane,
+/// A request that waits for its answer; dropped, it is taken back.
+pub(super) struct Question {
+    lane: Arc<Lane>,
     id: u64,
+    answer: oneshot::Receiver<Answer>,
 }
 
-impl Drop for Pending<'_> {
+impl Question {
+    /// None: the session has ended, and nobody answers.
+    pub(super) fn new(lane: &Arc<Lane>, kind: RequestKind) -> Option<Self> {
+        let (sender, answer) = oneshot::channel();
+        let id = {
+            let mut state = lane.lock();
+            if state.ended {
+                return None;
+            }
+            state.last_id += 1;
+            let id = state.last_id;
+            state.queued.push_back(Request { id, kind });
+            state.waiting.insert(id, sender);
+            id
+        };
+        let question = Self { lane: lane.clone(), id, answer };
+        lane.signal.raise();
+        Some(question)
+    }
+
+    /// The answer, if it has come.
+    pub(super) fn answer(&mut self) -> Option<Answer> {
+        self.answer.try_recv().ok()
+    }
+
+    /// Takes no answer any more; gives the one that has come all the same.
+    pub(super) fn withdraw(mut self) -> Option<Answer> {
+        self.answer.close();
+        self.answer()
+    }
+
+    /// None: the session ended before an answer came.
+    async fn answered(mut self) -> Option<Answer> {
+        (&mut self.answer).await.ok()
+    }
+}
+
+impl Drop for Question {
     fn drop(&mut self) {
         let mut state = self.lane.lock();
         state.waiting.remove(&self.id);
@@ -123,7 +142,11 @@ impl AskCredentials for LaneCredentials {
     fn ask(&self) -> BoxFuture<Result<Credentials>> {
         let lane = self.0.clone();
         Box::pin(async move {
-            match lane.ask(RequestKind::Credentials).await {
+            let answer = match Question::new(&lane, RequestKind::Credentials) {
+                Some(question) => question.answered().await,
+                None => None,
+            };
+            match answer {
                 Some(Answer::Credentials(credentials)) => Ok(credentials),
                 Some(Answer::Failed(why)) => Err(Error::new(
                     ErrorKind::Credentials,
@@ -132,7 +155,7 @@ impl AskCredentials for LaneCredentials {
                 )
                 .with_cure("Check the callable given as `credentials`.")),
                 // Not the callable's failure: other sessions that wait for its keys must ask for themselves.
-                None => Err(Error::new(
+                Some(Answer::MayOverlap(_)) | None => Err(Error::new(
                     ErrorKind::Closed,
                     "session_ended",
                     "The session ended before the credentials callable answered.",

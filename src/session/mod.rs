@@ -88,6 +88,8 @@ pub struct SessionConfig {
     pub first_turn: u32,
     /// None: the conversation ends with its stream.
     pub continuation: Option<Continuation>,
+    /// [`RequestKind::MayOverlap`] comes before a second stream is opened.
+    pub asks_overlap: bool,
     pub device: DeviceRates,
     pub buffers: Buffers,
     pub timeouts: Timeouts,
@@ -107,6 +109,10 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestKind {
     Credentials,
+    /// May the next stream be opened beside the present one?
+    MayOverlap,
+    /// What [`Answer::MayOverlap`] allowed is over: one stream is left.
+    OverlapEnded,
     /// The model calls a tool: run it, whoever reads events or not, and answer by [`Session::send_tool_result`].
     Tool {
         id: String,
@@ -129,6 +135,7 @@ pub enum RequestKind {
 
 pub enum Answer {
     Credentials(Credentials),
+    MayOverlap(bool),
     /// The host could not answer; the text goes into the error's message.
     Failed(String),
 }
@@ -293,9 +300,12 @@ impl Session {
         self.shared().output.interrupted_turn()
     }
 
-    /// Answers a request; an id that is not waiting is ignored.
-    pub fn answer(&self, id: u64, answer: Answer) {
-        self.shared().lane.answer(id, answer);
+    /// Answers a request. False: it does not wait (any more), and nothing comes of the answer.
+    pub fn answer(&self, id: u64, answer: Answer) -> bool {
+        let taken = self.shared().lane.answer(id, answer);
+        // The actor looks for some answers itself.
+        self.shared().wake.notify_one();
+        taken
     }
 
     pub fn stats(&self) -> Stats {

@@ -5,6 +5,7 @@ mod ending;
 mod interleavings;
 mod limits;
 mod opening;
+mod overlap;
 mod owed;
 mod pacing;
 mod passage;
@@ -54,6 +55,7 @@ fn config() -> SessionConfig {
         history: Vec::new(),
         first_turn: 1,
         continuation: None,
+        asks_overlap: false,
         device: DeviceRates { input_hz: 16_000, output_hz: 24_000 },
         buffers: Buffers::default(),
         timeouts: Timeouts { open: OPEN, close: CLOSE, ..Timeouts::default() },

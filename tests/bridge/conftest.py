@@ -18,6 +18,7 @@ class HandCore:
         self.id = "hand-made"
         self.capacity = capacity
         self.failure = None
+        self.goes_on_without = False
         self.calls = []
         self.results = []
         self.answers = asyncio.Queue()
@@ -52,6 +53,14 @@ class HandCore:
 
     def ask(self, request_id):
         self._requests.append((request_id, "credentials", None))
+        self.wake()
+
+    def ask_overlap(self, request_id):
+        self._requests.append((request_id, "may_overlap", None))
+        self.wake()
+
+    def overlap_ended(self):
+        self._requests.append((99, "overlap_ended", None))
         self.wake()
 
     def call_tool(self, call_id, name, arguments="{}", turn=1):
@@ -112,6 +121,10 @@ class HandCore:
 
     def answer_failed(self, request_id, reason):
         self.answers.put_nowait((request_id, reason))
+
+    def answer_overlap(self, request_id, may):
+        self.answers.put_nowait((request_id, may))
+        return not self.goes_on_without
 
     def turns(self):
         return []

@@ -135,6 +135,48 @@ fn where_one_stream_is_all_the_first_is_closed_before() {
 }
 
 #[test]
+fn who_is_asked_for_leave_answers_in_two_seconds_or_has_said_no() {
+    let asked = || {
+        let mut renewal = open();
+        renewal.next_asked(s(360), Reason::Age);
+        assert_eq!((renewal.step(s(361), quiet(361)), renewal.step(s(361), busy(361))), (Step::Nothing, Step::Nothing));
+        renewal
+    };
+    let mut granted = asked();
+    granted.next_answered(s(361), true);
+    assert_eq!(granted.step(s(361), busy(361)), Step::Open(Reason::Age));
+
+    let mut refused = asked();
+    refused.next_answered(s(361), false);
+    let mut silent = asked();
+    assert_eq!(silent.deadline(s(361), quiet(361)), Some(s(362)));
+    assert_eq!(silent.step(s(362), quiet(362)), Step::Discard);
+    silent.next_discarded(s(361));
+    for renewal in [refused, silent] {
+        let at = |at, moment| renewal.step(s(at), moment);
+        assert_eq!((at(361, quiet(361)), at(361, busy(361))), (Step::Reopen(Reason::Age), Step::Nothing));
+        assert_eq!(renewal.deadline(s(361), busy(361)), Some(s(366)));
+        assert_eq!(at(366, busy(366)), Step::Open(Reason::Age), "it may be had by now");
+        assert_eq!(at(450, busy(450)), Step::Reopen(Reason::Age), "by force");
+    }
+    // What made a renewal due holds while leave is asked for.
+    let mut idle = open();
+    idle.next_asked(s(150), Reason::Idle);
+    idle.next_answered(s(151), true);
+    assert_eq!(idle.step(s(151), quiet(151)), Step::Open(Reason::Idle), "somebody speaks meanwhile");
+}
+
+#[test]
+fn a_change_of_mind_while_leave_is_asked_for_needs_no_second_leave() {
+    let mut renewal = open();
+    renewal.next_asked(s(360), Reason::Age);
+    renewal.reconfigure();
+    assert_eq!(renewal.step(s(361), quiet(361)), Step::Nothing);
+    renewal.next_answered(s(361), true);
+    assert_eq!(renewal.step(s(361), quiet(361)), Step::Open(Reason::Reconfigured));
+}
+
+#[test]
 fn another_configuration_makes_the_next_one_stale() {
     for is_open in [false, true] {
         let mut renewal = open();
@@ -198,6 +240,7 @@ enum Act {
     Busy(bool),
     NextOpens,
     NextFails(bool),
+    Answers(bool),
     Lost,
     Reconfigure,
 }
@@ -208,6 +251,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => any::<bool>().prop_map(Act::Busy),
         3 => Just(Act::NextOpens),
         1 => any::<bool>().prop_map(Act::NextFails),
+        3 => any::<bool>().prop_map(Act::Answers),
         1 => Just(Act::Lost),
         1 => Just(Act::Reconfigure),
     ]
@@ -219,8 +263,10 @@ proptest! {
     /// Never two renewals at once; none takes over that was opened before a change of mind; none outlives its time
     /// where another can be had.
     #[test]
-    fn one_renewal_at_a_time(acts in prop::collection::vec(act(), 1..80)) {
+    fn one_renewal_at_a_time(asks in any::<bool>(), acts in prop::collection::vec(act(), 1..80)) {
         let mut renewal = open();
+        // Where leave is to be asked for: whether it is, and what was answered.
+        let (mut asked, mut granted) = (false, false);
         let (mut now, mut is_busy, mut wanted) = (0, false, 0);
         // The next stream: whether it is open, and which configuration it has.
         let mut next: Option<(bool, u32)> = None;
@@ -236,8 +282,13 @@ proptest! {
                     next = None;
                     renewal.next_failed(s(now), only_one);
                 }
+                (Act::Answers(may), _) if asked => {
+                    (asked, granted) = (false, may);
+                    renewal.next_answered(s(now), may);
+                }
                 (Act::Lost, _) => {
                     next = None;
+                    (asked, granted) = (false, false);
                     renewal.lost();
                     renewal.opened(s(now), None);
                 }
@@ -251,12 +302,17 @@ proptest! {
             for _ in 0..3 {
                 match renewal.step(s(now), moment) {
                     Step::Nothing => break,
+                    Step::Open(reason) if asks && !granted => {
+                        prop_assert!(!std::mem::replace(&mut asked, true), "asked twice");
+                        renewal.next_asked(s(now), reason);
+                    }
                     Step::Open(reason) => {
+                        granted = false;
                         prop_assert!(next.replace((false, wanted)).is_none(), "two at once");
                         renewal.next_opening(s(now), reason);
                     }
                     Step::Discard => {
-                        prop_assert!(next.take().is_some());
+                        prop_assert!(next.take().is_some() || std::mem::take(&mut asked));
                         renewal.next_discarded(s(now));
                     }
                     Step::HandOver => {
@@ -265,7 +321,7 @@ proptest! {
                         renewal.opened(s(now), None);
                     }
                     Step::Reopen(_) => {
-                        prop_assert!(next.is_none());
+                        prop_assert!(next.is_none() && !asked);
                         renewal.handed_over();
                         renewal.opened(s(now), None);
                     }

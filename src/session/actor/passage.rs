@@ -49,6 +49,10 @@ impl Actor {
         if self.restart.as_ref().is_some_and(|restart| restart.at <= now)
             && let Some(restart) = self.restart.take()
         {
+            if self.setup.asks_overlap {
+                // The host allowed no second one: what the old stream has not said by now the next one is asked.
+                self.drop_old();
+            }
             let stream = self.setup.prepare()?;
             self.bound(Bound::Open, self.timeouts.open);
             return self.take_over(stream, restart.telling);
@@ -60,14 +64,20 @@ impl Actor {
             return Ok(());
         }
         let at = self.shared.at();
+        // In this order: leave that was for the last passage is none for the next.
+        self.settle_overlap();
+        self.hear_overlap(at);
         let mut step = self.renewal.step(at, self.conversation.moment(at));
         if step == Step::Discard {
             self.streams.next = None;
+            self.withdraw_overlap();
+            self.settle_overlap();
             self.renewal.next_discarded(at);
             step = self.renewal.step(at, self.conversation.moment(at));
         }
         match step {
             Step::Nothing | Step::Discard => {}
+            Step::Open(reason) if !self.may_overlap(at, reason) => {}
             Step::Open(reason) => match self.setup.prepare() {
                 Ok(next) => {
                     self.begin_passage(reason);
@@ -250,6 +260,7 @@ impl Actor {
             }
         }
         self.answers.clear();
+        self.withdraw_overlap();
         self.cut_off.get_or_insert(self.shared.clock.now());
         let at = self.shared.at();
         self.conversation.on_lost(at, &mut self.batch);

@@ -13,6 +13,7 @@ use crate::{
 pub(super) struct Setup {
     transport: Arc<dyn Transport>,
     request: OpenRequest,
+    pub(super) asks_overlap: bool,
     pub(super) stream: Arc<StreamConfig>,
     /// What the caller gave of an earlier conversation.
     pub(super) history: Vec<Message>,
@@ -27,7 +28,8 @@ impl Setup {
             open_timeout: config.timeouts.open,
             patience: config.timeouts.patience,
         };
-        Self { transport, request, stream: Arc::new(config.stream), history: config.history }
+        let (stream, history) = (Arc::new(config.stream), config.history);
+        Self { transport, request, asks_overlap: config.asks_overlap, stream, history }
     }
 
     /// Begins to open a stream.

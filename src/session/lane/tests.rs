@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Lane, LaneCredentials};
+use super::{Lane, LaneCredentials, Question};
 use crate::{
     error::ErrorKind,
     session::{Answer, RequestKind, signal::Signal},
@@ -46,10 +46,10 @@ async fn each_asker_gets_its_own_answer() {
     assert_eq!(ids.len(), 2);
     assert_eq!(requested(&lane), [0; 0], "a request is handed over once");
 
-    lane.answer(999, Answer::Failed("nobody asked".into()));
-    lane.answer(ids[1], Answer::Failed("KeyError: 'profile'".into()));
-    lane.answer(ids[0], Answer::Credentials(credentials()));
-    lane.answer(ids[0], Answer::Failed("twice".into()));
+    assert!(!lane.answer(999, Answer::Failed("nobody asked".into())));
+    assert!(lane.answer(ids[1], Answer::Failed("KeyError: 'profile'".into())));
+    assert!(lane.answer(ids[0], Answer::Credentials(credentials())));
+    assert!(!lane.answer(ids[0], Answer::Failed("twice".into())));
     assert_eq!(first.await.unwrap().unwrap().access_key_id, "AKIAEXAMPLE");
     let error = second.await.unwrap().err().unwrap();
     assert_eq!(error.kind, ErrorKind::Credentials);
@@ -93,4 +93,32 @@ fn a_flood_of_requests_is_given_out_in_portions_and_told_of_each_time() {
         })
         .collect();
     assert_eq!(portions, [(256, 1), (512 - 256, 2), (88, 2)]);
+}
+
+#[test]
+fn an_answer_is_taken_or_refused_and_never_lost() {
+    let (lane, _) = lane();
+    let asked = || {
+        let question = Question::new(&lane, RequestKind::MayOverlap).unwrap();
+        let mut requests = Vec::new();
+        lane.drain(&mut requests);
+        (question, requests.pop().unwrap().id)
+    };
+    let yes = || Answer::MayOverlap(true);
+
+    let (mut question, id) = asked();
+    assert!(question.answer().is_none());
+    assert!(lane.answer(id, yes()));
+    assert!(matches!(question.answer(), Some(Answer::MayOverlap(true))));
+
+    let (question, id) = asked();
+    assert!(lane.answer(id, yes()), "it waited");
+    assert!(matches!(question.withdraw(), Some(Answer::MayOverlap(true))), "so it was heard");
+
+    let (question, id) = asked();
+    assert!(question.withdraw().is_none());
+    assert!(!lane.answer(id, yes()), "too late");
+
+    lane.end();
+    assert!(Question::new(&lane, RequestKind::MayOverlap).is_none());
 }

@@ -75,3 +75,17 @@ async fn a_reply_without_end_is_waited_for_ten_seconds() {
     closes(&mut peer).await;
     assert_eq!(begin.elapsed().as_secs(), 15);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_closes_in_the_grace_of_a_limit_has_closed() {
+    for (after_secs, reason) in [(4, EndReason::Closed), (9, EndReason::Closed), (16, EndReason::Limit)] {
+        let limits = Limits { length: Some(Duration::from_secs(5)), ..Limits::default() };
+        let (mut host, mut peer) = live(limited(limits)).await;
+        // A reply without end: the grace lasts from 5 s to 15 s.
+        peer.send(&audio_output("a", &[1; 960])).await;
+        tokio::time::sleep(Duration::from_secs(after_secs)).await;
+        host.session.close();
+        closes(&mut peer).await;
+        assert_eq!(host.ended().await, (reason, None), "closed after {after_secs} s");
+    }
+}

@@ -15,17 +15,17 @@ use crate::{
     transport::memory::{MemoryPeer, MemoryService, MemoryTransport},
 };
 
-fn continuing(continuation: Continuation) -> SessionConfig {
+pub(super) fn continuing(continuation: Continuation) -> SessionConfig {
     SessionConfig { continuation: Some(continuation), ..config() }
 }
 
 /// Both ends of a conversation whose first stream is open.
-struct Talk {
-    host: Host,
-    peer: MemoryPeer,
+pub(super) struct Talk {
+    pub(super) host: Host,
+    pub(super) peer: MemoryPeer,
     /// Whose streams were replaced.
-    left: Vec<MemoryPeer>,
-    service: MemoryService,
+    pub(super) left: Vec<MemoryPeer>,
+    pub(super) service: MemoryService,
     _transport: std::sync::Arc<MemoryTransport>,
 }
 
@@ -34,25 +34,25 @@ impl Talk {
         Self::with(continuing(Continuation::default())).await
     }
 
-    async fn with(config: SessionConfig) -> Self {
+    pub(super) async fn with(config: SessionConfig) -> Self {
         let (transport, mut service) = service();
         let (host, peer) = live_on(&transport, &mut service, config).await;
         Self { host, peer, left: Vec::new(), service, _transport: transport }
     }
 
     /// The next stream, whose opening was read and judged and whose headers came. Gives what it was told and asked.
-    async fn next(&mut self) -> Vec<Heard> {
+    pub(super) async fn next(&mut self) -> Vec<Heard> {
         let mut peer = self.service.accept().await.unwrap();
         let heard = opens(&mut peer).await;
         self.peer = peer;
         heard
     }
 
-    fn says(&self, value: u8, ms: usize) {
+    pub(super) fn says(&self, value: u8, ms: usize) {
         assert!(self.host.session.try_send_audio(&vec![value; ms * MS]).unwrap());
     }
 
-    async fn understood(&mut self, text: &str) {
+    pub(super) async fn understood(&mut self, text: &str) {
         for event in user_text(text) {
             self.peer.send(&event).await;
         }
@@ -72,7 +72,7 @@ impl Talk {
     }
 
     /// Goes on to an answered turn and closes; gives what was told of it all.
-    async fn ends_well(mut self) -> Vec<&'static str> {
+    pub(super) async fn ends_well(mut self) -> Vec<&'static str> {
         self.replies().await;
         self.host.session.close();
         settle().await;
@@ -81,7 +81,7 @@ impl Talk {
         self.host.kinds()
     }
 
-    fn renewed(&self) -> Vec<(Option<Reason>, Option<Duration>)> {
+    pub(super) fn renewed(&self) -> Vec<(Option<Reason>, Option<Duration>)> {
         let of = |kind: &EventKind| match kind {
             EventKind::Renewing { reason } => Some((Some(*reason), None)),
             EventKind::Renewed { replayed, .. } => Some((None, Some(*replayed))),
@@ -102,12 +102,12 @@ fn user_text(text: &str) -> [serde_json::Value; 3] {
 }
 
 /// Reads until nothing more comes; gives the headers at once.
-async fn opens(peer: &mut MemoryPeer) -> Vec<Heard> {
+pub(super) async fn opens(peer: &mut MemoryPeer) -> Vec<Heard> {
     peer.send_headers();
     reads(peer, &mut Judge::default()).await
 }
 
-async fn reads(peer: &mut MemoryPeer, judge: &mut Judge) -> Vec<Heard> {
+pub(super) async fn reads(peer: &mut MemoryPeer, judge: &mut Judge) -> Vec<Heard> {
     while !judge.is_over()
         && let Ok(input) = tokio::time::timeout(Duration::from_millis(1), peer.next()).await
     {
@@ -116,12 +116,12 @@ async fn reads(peer: &mut MemoryPeer, judge: &mut Judge) -> Vec<Heard> {
     std::mem::take(&mut judge.heard)
 }
 
-fn text(text: &str) -> Heard {
+pub(super) fn text(text: &str) -> Heard {
     Heard::Text(text.to_owned())
 }
 
 /// Texts, and how much audio that is no silence: (bytes, the value).
-fn asked(heard: &[Heard]) -> (Vec<Heard>, usize) {
+pub(super) fn asked(heard: &[Heard]) -> (Vec<Heard>, usize) {
     let (audio, words): (Vec<_>, Vec<_>) = heard.iter().cloned().partition(|heard| matches!(heard, Heard::Audio(_)));
     let voiced = |heard: &Heard| match heard {
         Heard::Audio(pcm) => pcm.iter().filter(|byte| **byte != 0).count(),
@@ -187,7 +187,7 @@ async fn a_half_spoken_utterance_is_given_again_and_declared() {
 }
 
 /// A judge of a stream whose opening was read by `live_on`.
-fn opened() -> Judge {
+pub(super) fn opened() -> Judge {
     Judge::listening()
 }
 
@@ -375,7 +375,7 @@ async fn an_interruption_between_streams_lets_the_question_go() {
     assert!(talk.host.kinds().contains(&"interrupted"));
 }
 
-fn soon() -> Continuation {
+pub(super) fn soon() -> Continuation {
     Continuation {
         renew_after: Duration::from_mins(1),
         force_after: Duration::from_secs(90),
@@ -484,7 +484,7 @@ async fn keys_that_end_are_a_reason_to_go_on_before() {
     assert_eq!(talk.renewed()[0].0, Some(Reason::Credentials));
 }
 
-fn wish(token: u64, voice: &str) -> Reconfiguration {
+pub(super) fn wish(token: u64, voice: &str) -> Reconfiguration {
     Reconfiguration { token, voice: Some(voice.to_owned()), ..Reconfiguration::default() }
 }
 
@@ -497,7 +497,7 @@ fn told(host: &Host) -> Vec<(u64, bool)> {
 }
 
 /// The next stream's voice; its headers come.
-async fn voice(talk: &mut Talk) -> String {
+pub(super) async fn voice(talk: &mut Talk) -> String {
     let mut next = talk.service.accept().await.unwrap();
     let mut judge = Judge::default();
     next.send_headers();

@@ -126,10 +126,14 @@ fn play(seed: u64, figures: &Figures) {
 async fn conversation(world: &world::SharedWorld, figures: &Figures) {
     let begin = Instant::now();
     let (transport, memory) = service();
-    let weather = lock(world).weather.clone();
+    let (weather, asks_overlap) = {
+        let world = lock(world);
+        (world.weather.clone(), world.asks)
+    };
     lock(world).note(Duration::ZERO, || format!("{weather:?}"));
     let mut settings = SessionConfig {
         continuation: Some(weather.continuation.clone()),
+        asks_overlap,
         realtime: true,
         device: DeviceRates { input_hz: 8_000, output_hz: 8_000 },
         clock: Arc::new(SeededClock(TokioClock::default(), Mutex::new(lock(world).dice(2)))),

@@ -77,7 +77,17 @@ impl Served {
         lock(&self.world).note(self.begin.elapsed(), || format!("stream {}: {}", self.number, what()));
     }
 
+    fn needs_leave(&self) -> bool {
+        let world = lock(&self.world);
+        world.asks && !world.leave
+    }
+
     async fn live(mut self) {
+        if self.needs_leave() {
+            let world = lock(&self.world);
+            let beside = |other: &&StreamState| other.alive && !other.left;
+            assert_eq!(world.streams.iter().filter(beside).count(), 1, "two streams without leave");
+        }
         if self.is_one_too_many() {
             self.note(|| "refused: one stream at a time".into());
             self.peer.refuse(second_stream());

@@ -10,7 +10,7 @@ use super::{
     world::{SharedWorld, UNIT_SAMPLES, lock},
 };
 use crate::conversation::EventKind;
-use crate::session::{Reconfiguration, RequestKind, tests::Host};
+use crate::session::{Answer, Reconfiguration, RequestKind, tests::Host};
 
 /// Longer than anything takes that is allowed: ten attempts at opening, a tool, a reply.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -48,6 +48,8 @@ pub(super) struct User {
     world: SharedWorld,
     begin: Instant,
     dice: Dice,
+    /// For questions about second streams.
+    leaves: Dice,
     acts: VecDeque<(Act, Then)>,
     doing: Doing,
     then: Then,
@@ -69,9 +71,9 @@ pub(super) struct User {
 
 impl User {
     pub(super) fn new(host: Host, world: SharedWorld, begin: Instant) -> Self {
-        let (mut dice, frame, microphone) = {
+        let (mut dice, leaves, frame, microphone) = {
             let world = lock(&world);
-            (world.dice(1), world.weather.frame, world.weather.microphone)
+            (world.dice(1), world.dice(4), world.weather.frame, world.weather.microphone)
         };
         let acts = (0..dice.within(1, 4)).map(|_| {
             let act = match dice.within(0, 9) {
@@ -96,6 +98,7 @@ impl User {
             acts,
             doing: Doing::Pausing { until: begin + dice.ms(0, 1_000) },
             dice,
+            leaves,
             then: Then::Listen,
             last: String::new(),
             number: 0,
@@ -170,6 +173,18 @@ impl User {
                     self.voice_before.clone_from(&self.voice);
                     assert!(token > self.reconfigured, "told twice");
                     self.reconfigured = token;
+                }
+                RequestKind::MayOverlap => {
+                    assert!(!lock(&self.world).leave, "asked again while there is leave");
+                    // Some answer late, or never.
+                    let late = self.leaves.percent(20);
+                    let may = self.leaves.percent(60);
+                    if !late && self.host.session.answer(request.id, Answer::MayOverlap(may)) {
+                        lock(&self.world).leave = may;
+                    }
+                }
+                RequestKind::OverlapEnded => {
+                    assert!(std::mem::take(&mut lock(&self.world).leave), "given back twice");
                 }
                 RequestKind::Credentials => unreachable!("the memory asks for none"),
             }

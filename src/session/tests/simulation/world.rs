@@ -21,6 +21,9 @@ pub(super) struct World {
     pub(super) weather: Weather,
     pub(super) streams: Vec<StreamState>,
     pub(super) faults: u32,
+    /// The host is asked before there are two streams, and has allowed it.
+    pub(super) asks: bool,
+    pub(super) leave: bool,
     /// Utterances by number: the values of their units.
     pub(super) spoken: BTreeMap<u32, Range<i16>>,
     /// Which one stream at least heard from beginning to end.
@@ -51,6 +54,8 @@ impl World {
             weather: Weather::of(seed),
             streams: Vec::new(),
             faults: 0,
+            asks: Dice::new(seed, 3).percent(33),
+            leave: false,
             spoken: BTreeMap::new(),
             whole: BTreeSet::new(),
             told: BTreeSet::new(),
