@@ -127,7 +127,7 @@ async def test_a_turn_that_the_end_cut_short_is_written_too(open_page):
     assert conversation.reason == "gone"
     claim = await store.claim(conversation.id, conversation.owner, 1)
     assert claim.next_turn == 2
-    assert claim.history[0].text == turn.user_text
+    assert claim.history[0].text == turn.user_text.strip()
 
 
 async def test_without_transcripts_no_text_is_written(open_page):

@@ -7,6 +7,7 @@ import pytest
 
 from novasonic import events
 from novasonic.contrib.django.records.gathered import Gathered, Said
+from novasonic.contrib.django.records.history import HISTORY_BYTES, MESSAGE_BYTES, history_of
 from novasonic.contrib.django.records.rows import TEXT_LIMIT, bounded_json, clean, owner_key
 from novasonic.transcript import TranscriptEntry
 
@@ -85,3 +86,19 @@ def test_an_owner_too_long_to_be_kept_is_kept_as_a_hash():
     long = owner_key("x" * 256)
     assert long.startswith("sha256:")
     assert long != owner_key("y" * 256)
+
+
+def test_the_history_of_a_conversation_is_one_that_the_service_takes():
+    turns = [("", "Welcome."), ("Hello.", ""), ("Anybody there?", "Yes."), ("", "What is it?"), (" ", " ")]
+    assert [(one.role, one.text) for one in history_of(turns)] == [
+        ("user", "Hello.\nAnybody there?"), ("assistant", "Yes.\nWhat is it?"),
+    ]  # fmt: skip
+    assert history_of([("", "Welcome.")]) == ()
+
+
+def test_of_a_long_history_the_newest_is_told():
+    told = history_of([("é" * 40_000, f"answer {number}") for number in range(20)])
+    sizes = [len(one.text.encode()) for one in told]
+    assert max(sizes) <= MESSAGE_BYTES
+    assert HISTORY_BYTES - MESSAGE_BYTES < sum(sizes) <= HISTORY_BYTES
+    assert (told[0].role, told[-1].text) == ("user", "answer 19")

@@ -128,7 +128,7 @@ async def test_a_claim_takes_one_of_two_that_come_with_the_same_token(writer):  
     (claim,) = [one for one in claims if one is not None]
     assert claim.generation == 2
     assert [(one.role, one.text) for one in claim.history] == [
-        ("user", "hello"), ("assistant", "hi"), ("assistant", "are you there?"), ("user", "yes"), ("assistant", "hi"),
+        ("user", "hello"), ("assistant", "hi\nare you there?"), ("user", "yes"), ("assistant", "hi"),
     ]  # fmt: skip
     assert (claim.next_turn, claim.region) == (4, "eu-north-1")
 

@@ -7,6 +7,7 @@ import json
 import sys
 
 import django
+from asgiref.sync import sync_to_async
 
 django.setup()
 
@@ -41,6 +42,7 @@ async def keep(user):
     claim = await store.claim(book.id, "ada", 1)
     assert [one.text for one in claim.history] == ["hello again", "hi"]
     assert not await writer.commit(turn(book, 2))
+    await sync_to_async(connections.close_all)()
     return book.id
 
 
@@ -88,4 +90,5 @@ ada.delete()
 kept.refresh_from_db()
 assert kept.user_id is None
 
+connections.close_all()
 sys.stdout.write("kept\n")

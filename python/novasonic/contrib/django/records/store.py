@@ -9,8 +9,7 @@ from django.db import transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 
-import novasonic
-
+from .history import history_of
 from .rows import owner_key
 from .tables import database, rows_of, tables
 from .threads import in_thread
@@ -20,9 +19,11 @@ if TYPE_CHECKING:
 
     from django.db import models
 
+    import novasonic
+
 __all__ = ["Claim", "claim", "generation", "resumable"]
 
-# How many turns the model is told at most; what is older it would not be sent either.
+# What is older would not fit into what the model is told either.
 HISTORY_TURNS = 200
 # Ended for good: by who talked, by a limit, by staff. A worker that died left no reason.
 _RESUMABLE = Q(ended_at=None) | Q(reason__in=("gone", "reconnect", "server"))
@@ -36,7 +37,7 @@ class Claim:
         conversation_id: Its id.
         generation: Whoever holds a lower one writes no row any more.
         next_turn: Number of its next turn.
-        history: What both sides said, as far as it was heard; empty where no transcripts are kept.
+        history: What both sides said, as far as it was heard and the model can be told; empty where no text is kept.
         usd: What it has cost so far.
         region: Where it was held.
     """
@@ -112,17 +113,7 @@ def _claim(conversation_id: uuid.UUID, owner: str | None, generation: int | None
             conversation_id=conversation.id,
             generation=conversation.generation,
             next_turn=last + 1,
-            history=tuple(_messages(list(said)[::-1])),
+            history=history_of(list(said)[::-1]),
             usd=float(conversation.usd),
             region=conversation.region or None,
         )
-
-
-def _messages(turns: list[tuple[str, str]]) -> list[novasonic.Message]:
-    messages = []
-    for user, assistant in turns:
-        if user.strip():
-            messages.append(novasonic.Message("user", user))
-        if assistant.strip():
-            messages.append(novasonic.Message("assistant", assistant))
-    return messages
