@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
+import novasonic
 from novasonic.contrib.django.consumers import NovaSonicConsumer
 from novasonic.contrib.django.limits import keeping
 from novasonic.contrib.django.limits import office as offices
@@ -145,3 +146,23 @@ async def test_a_conversation_ends_where_its_limit_is(open_page, use):
             async with asyncio.timeout(20):
                 await page.until("closed", reason="limit")
                 assert await page.until_closed() == 1000
+
+
+@pytest.mark.parametrize(("streams", "overlaps"), [(1, False), (2, True)])
+async def test_a_renewal_opens_a_second_stream_only_by_a_lease_of_its_own(open_page, use, parrot, streams, overlaps):
+    class Renewing(Consumer):
+        continuation = novasonic.Continuation(renew_after=0.3, force_after=60)
+
+    before = len(parrot.streams)
+    with use(streams=streams):
+        async with open_page(Renewing) as page:
+            await hello(page)
+            await page.until("turn_ended", turn=1)
+            await page.until("renewed")
+            await hello(page)
+            await page.until("turn_ended", turn=2)
+            await page.send({"type": "close"})
+            assert await page.until_closed() == 1000
+        assert get_office().snapshot().conversations == 0
+    first, second = parrot.streams[before : before + 2]
+    assert (first.ended_at > second.opened_at) is overlaps

@@ -144,7 +144,7 @@ class Admission(Companion):
         if continuation is not None:
             restarts = min(continuation.restarts_per_hour, limits.restarts_per_hour)
             chosen["continuation"] = replace(continuation, restarts_per_hour=restarts)
-        return chosen
+        return chosen | {"may_overlap": self.may_overlap, "overlap_ended": self.overlap_ended}
 
     async def may_overlap(self) -> bool:
         """Say whether the next stream may open beside the present one, which takes a second lease.
