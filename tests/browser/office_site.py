@@ -21,6 +21,13 @@ TEMPLATES = [
     }
 ]
 ROOT_URLCONF = "office_urls"
-MEDIA_ROOT = Path(STATE) / "media"
-NOVASONIC = {"RECORD_AUDIO": True}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "recordings": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": Path(STATE) / "recordings"},
+    },
+}
+NOVASONIC = {"RECORD_AUDIO": True, "RECORDINGS_STORAGE": "recordings"}
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "office_site")

@@ -7,11 +7,11 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
-from novasonic.contrib.django.demo.urls import urlpatterns as demo
-
 http_application = ASGIStaticFilesHandler(get_asgi_application())
 
-from novasonic.contrib.django.consumers import NovaSonicConsumer  # noqa: E402  - needs the applications loaded
+# After the applications are loaded.
+from novasonic.contrib.django.consumers import NovaSonicConsumer  # noqa: E402
+from novasonic.contrib.django.demo.urls import urlpatterns as demo  # noqa: E402
 
 urlpatterns = [path("admin/", admin.site.urls), *demo]
 

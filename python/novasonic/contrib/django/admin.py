@@ -29,6 +29,7 @@ from .records.playback import recording_response
 from .records.rows import owner_key
 from .records.staff import ReadOnlyAdmin, RunningFilter
 from .records.tables import rows_of
+from .workers.admin import workers_page
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -44,6 +45,7 @@ _ONE_LISTENING = timedelta(minutes=10)
 class ConversationAdmin(ReadOnlyAdmin):
     """Also for a site's own conversations: ``admin.site.register(calls.Conversation, ConversationAdmin)``."""
 
+    change_list_template = "admin/novasonic/conversation/change_list.html"
     change_form_template = "admin/novasonic/conversation/change_form.html"
     transcript_template = "admin/novasonic/conversation/transcript.html"
     date_hierarchy = "started_at"
@@ -96,9 +98,21 @@ class ConversationAdmin(ReadOnlyAdmin):
         return [
             path("<uuid:pk>/transcript/", view(self.transcript_view), name=self._name("transcript")),
             path("<uuid:pk>/recording/<int:number>/", view(self.recording_view), name=self._name("recording")),
+            path("workers/", view(self.workers_view), name=self._name("workers")),
             path("<uuid:pk>/hang-up/", view(require_POST(self.hang_up_view)), name=self._name("hang_up")),
             *super().get_urls(),
         ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """List conversations, with the way to the workers that hold them."""
+        superuser: bool = request.user.is_superuser  # type: ignore[union-attr]
+        more = {"workers_url": self._url("workers")} if superuser else {}
+        return super().changelist_view(request, more | (extra_context or {}))
+
+    def workers_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Show who holds conversations, and drain a worker."""
+        here, back = self._url("workers"), self._url("changelist")
+        return workers_page(request, site=self.admin_site, opts=self.opts, here=here, back=back)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -60,6 +60,7 @@ class AccessRecord(models.Model):
         HUNG_UP = "hung_up", _("hung up")
         DELETED = "deleted", _("deleted")
         CREDENTIALS = "credentials", _("credentials issued")
+        DRAINED = "drained", _("worker drained")
 
     at = models.DateTimeField(_("when"), default=timezone.now, db_index=True)
     action = models.CharField(_("action"), max_length=20, choices=Action.choices)

@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
                             ("hung_up", "hung up"),
                             ("deleted", "deleted"),
                             ("credentials", "credentials issued"),
+                            ("drained", "worker drained"),
                         ],
                         max_length=20,
                         verbose_name="action",
