@@ -12,6 +12,7 @@ from django.test import AsyncClient, RequestFactory
 from django.urls import resolve
 
 from novasonic import events
+from novasonic.contrib.asgi.origins import normal_origin
 from novasonic.contrib.django import metering
 from novasonic.contrib.django.consumers import NovaSonicConsumer
 from novasonic.contrib.django.permissions import IsStaff
@@ -22,7 +23,6 @@ from novasonic.contrib.django.views import (
     MetricsView,
     StatusView,
     TalkView,
-    cors,
     live,
 )
 from novasonic.contrib.django.views.access import is_from_here
@@ -284,7 +284,7 @@ async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking
 )
 @pytest.mark.django_db(databases=[])
 def test_an_origin_is_a_scheme_a_host_and_a_port(origin, normal):
-    assert cors.normal_origin(origin) == normal
+    assert normal_origin(origin) == normal
 
 
 async def test_pages_of_the_list_may_read_and_no_others(client_of, settings):

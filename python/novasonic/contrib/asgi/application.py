@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from .handler import VoiceHandler
+from .origins import is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -82,7 +83,7 @@ class VoiceApplication(VoiceHandler):
         headers = dict(self.scope["headers"])
         origin = headers.get(b"origin", b"").decode("latin-1")
         host = headers.get(b"host", b"").decode("latin-1")
-        return bool(origin) and (urlsplit(origin).netloc == host or origin in self.get_rules().allowed_origins)
+        return bool(origin) and (urlsplit(origin).netloc == host or is_listed(origin, self.get_rules().allowed_origins))
 
     def get_client(self) -> novasonic.NovaSonic:
         """Return ``client``; override it for sites with several regions, or whose pages bring their own keys."""

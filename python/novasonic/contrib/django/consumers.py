@@ -13,6 +13,7 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from novasonic import Credentials, NovaSonic
 from novasonic.contrib.asgi.handler import VoiceHandler
 from novasonic.contrib.asgi.hooks import SiteRules
+from novasonic.contrib.asgi.origins import is_listed
 
 from .conf import get_settings
 from .lifecycle import get_client
@@ -84,7 +85,7 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
         for name, value in self.scope["headers"]:
             if name == b"origin":
                 origin = value.decode("latin-1")
-                if origin in self.get_rules().allowed_origins:
+                if is_listed(origin, self.get_rules().allowed_origins):
                     return True
                 validator = AllowedHostsOriginValidator(cast("Any", None))  # asked, never called
                 return bool(validator.valid_origin(urlsplit(origin)))

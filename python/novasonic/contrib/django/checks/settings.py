@@ -11,10 +11,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from novasonic import catalog
+from novasonic.contrib.asgi.origins import normal_origin
 from novasonic.contrib.django import grant
 from novasonic.contrib.django.conf import get_settings
 from novasonic.contrib.django.permissions import get_permission
-from novasonic.contrib.django.views.cors import normal_origin
 
 from .base import TAG, endpoint, error, is_installed, is_on_this_machine, settings_or_none, warning, workers
 from .shape import odd_values

@@ -10,6 +10,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from novasonic.contrib.asgi import wire
 from novasonic.contrib.asgi.companion import Refused
 from novasonic.contrib.asgi.wire import CloseCode
 
@@ -100,5 +101,5 @@ async def send_away(live: Live) -> None:
         return
     live.leaving = True
     after_ms = random.randrange(SPREAD_MS)  # noqa: S311 - spreads a load, guards nothing
-    await live.handler.tell({"type": "reconnect", "afterMs": after_ms, "resumeToken": live.token()})
+    await live.handler.tell(wire.reconnect(after_ms, live.token()))
     await live.handler.hang_up(CloseCode.RESTART, None, "", reason="reconnect", retryable=True)

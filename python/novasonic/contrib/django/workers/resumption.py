@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import ImproperlyConfigured
 
 import novasonic
+from novasonic.contrib.asgi import wire
 from novasonic.contrib.asgi.companion import Companion, Refused
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.conf import get_settings
@@ -146,7 +147,7 @@ class Resumption(Companion):
         # A token's time counts from when it was issued: nobody knows at which moment a page loses its worker.
         while True:
             await asyncio.sleep(seconds)
-            await self.handler.tell({"type": "resume_token", "resumeToken": self.token()})
+            await self.handler.tell(wire.resume_token(self.token()))
             if self._keeps_snapshots:
                 # A snapshot has its time too, and who is silent has not gone.
                 await self._keep()
