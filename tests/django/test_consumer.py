@@ -387,6 +387,25 @@ async def test_what_came_while_it_opened_is_kept_in_order_and_in_bounds(open_pag
     assert 30 * RATE * 2 <= parrot.streams[-1].audio_bytes < 33 * RATE * 2
 
 
+async def test_speech_that_waits_leaves_room_for_what_is_typed(open_page, parrot):
+    gate = asyncio.Event()
+
+    class Gated(Talker):
+        async def get_system_prompt(self):
+            await gate.wait()
+            return "x"
+
+    async with open_page(Gated) as page:
+        for _ in range(100):  # two seconds, as a microphone sends them
+            await page.send_audio(bytes(RATE // 50 * 2))
+        await page.send({"type": "mute"})
+        await page.send({"type": "text_message", "text": "Kept"})
+        gate.set()
+        await page.until("turn_ended", turn=1)
+        assert not page.of_type("error")
+        assert "Kept" in " ".join(line["text"] for line in page.of_type("transcript"))
+
+
 async def test_a_page_that_sends_faster_than_speech_is_told_and_then_closed(open_page):
     async with open_page(Talker) as page:
         await page.send({"type": "initialize"})

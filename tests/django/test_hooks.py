@@ -147,6 +147,28 @@ async def test_consumers_that_send_on_to_each_other_end(open_page):
         assert await page.until_closed() == 4503
 
 
+class Shut(Companion):
+    async def admit(self):
+        raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
+
+
+class Closed(Talker):
+    def get_companions(self):
+        return [Shut(self)]
+
+
+async def test_a_page_learns_that_nobody_can_talk_though_the_sites_own_answer_fails(open_page, caplog):
+    class Broken(Closed):
+        async def on_unavailable(self, error):
+            raise LookupError("no such page")
+
+    async with open_page(Broken) as page:
+        await page.send({"type": "text_message", "text": "Hello"})
+        assert await page.until_closed() == 4503
+        assert page.of_type("error")[0]["code"] == "full"
+    assert "Broken" in caplog.text
+
+
 class Witness(Companion):
     """Says what it was asked, and by its name in which order."""
 

@@ -109,7 +109,7 @@ class Life:
         if not isinstance(failure, Refused):
             logger.warning("The conversation failed (%s, request %s): %s", failure.code, failure.request_id, failure)
         if handler.session is None:
-            match await handler.on_unavailable(failure):
+            match await self._ask_site(failure):
                 case str(text):
                     await handler.tell(wire.spoken(text, handler.conversation.first_turn))
                 case type() as kind if handler.successions < MAX_SUCCESSIONS:
@@ -117,6 +117,14 @@ class Life:
                     return
         close, code, message = _words(failure)
         await handler.finish(close, code, message, retryable=failure.retryable)
+
+    async def _ask_site(self, failure: Refused | novasonic.NovaSonicError) -> str | type[VoiceHandler] | None:
+        try:
+            return await self._handler.on_unavailable(failure)
+        except Exception:
+            # The page waits for a word all the same.
+            logger.exception("A hook of %s failed where no conversation opened", type(self._handler).__name__)
+            return None
 
     async def _wind_up(self, reason: str, error: Exception | None) -> None:
         handler = self._handler

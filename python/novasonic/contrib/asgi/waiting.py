@@ -21,6 +21,7 @@ class Waiting:
     def __init__(self, rate: int) -> None:
         self._messages: deque[bytes | wire.ClientMessage] = deque()
         self._audio_bytes = 0
+        self._others = 0
         self._most_bytes = rate * MAX_AUDIO_MS // 1000 * wire.BYTES_PER_SAMPLE
 
     def keep(self, message: bytes | wire.ClientMessage) -> bool:
@@ -38,14 +39,15 @@ class Waiting:
                 size = 0
         if size and self._audio_bytes + size > self._most_bytes:
             return False
-        if not size and len(self._messages) >= MAX_MESSAGES:
+        if not size and self._others >= MAX_MESSAGES:
             raise wire.WireError("too_many_messages", "Wait for the first answer before sending more.")
         self._messages.append(message)
         self._audio_bytes += size
+        self._others += not size
         return True
 
     def drain(self) -> Iterator[bytes | wire.ClientMessage]:
         """Yield what waits, first come first; what is kept meanwhile comes too."""
         while self._messages:
             yield self._messages.popleft()
-        self._audio_bytes = 0
+        self._audio_bytes = self._others = 0
