@@ -306,6 +306,17 @@ async def test_a_page_with_its_own_keys_uses_its_own_account(open_one):
         assert (await refusal(open_one(handler=handlers[2])))[1] == "no_capacity"
 
 
+async def test_what_a_page_pays_by_its_own_keys_is_no_part_of_the_sites_budget(open_one):
+    with use(usd_per_day=1.0, site_usd_per_day=1.0):
+        for usd_before in (0.0, 3.0):
+            handler = Handler(generation=1 if usd_before == 0 else 2, usd_before=usd_before)
+            handler.chosen.credentials = SimpleNamespace(access_key_id="AKIAONE", region="us-east-1")
+            page = await open_one(handler=handler)
+            page.event(used(5.0))
+            await page.ended("closed", None)
+        assert (await open_one()).settings()["limits"].usd == pytest.approx(1.0)
+
+
 async def test_a_page_that_talks_to_the_service_itself_counts_until_its_keys_end(open_one):
     with use(streams=2, conversations_per_owner=1, usd_per_day=0.5):
         lease = await lease_for_page(owner="ann", seconds=0.2)

@@ -7,6 +7,7 @@ import pytest
 import redis as redis_py
 from services import redis_server
 
+from novasonic.contrib.django.limits import redis
 from novasonic.contrib.django.limits.memory import MemoryStore
 from novasonic.contrib.django.limits.redis import PREFIX, RedisStore
 from novasonic.contrib.django.limits.store import Bounds, Claim
@@ -159,6 +160,21 @@ async def test_two_free_leases_go_to_the_first_two_whoever_of_them_asks_first(st
     assert (await store.take(line[1], POOL, 2, wait=True)).state == "granted"
     assert (await store.take(line[2], POOL, 2, wait=True)).state == "queued"
     assert (await store.take(line[0], POOL, 2, wait=True)).state == "granted"
+
+
+async def test_who_died_in_the_line_is_out_of_it_whoever_comes_when(server, monkeypatch):
+    monkeypatch.setattr(redis, "LINE_SECONDS", 0.1)
+    world = OnRedis(server)
+    holder = await talking(world.store, size=1)
+    dead, later = await entered(world.store), await entered(world.store)
+    assert (await world.store.take(dead, POOL, 1, wait=True)).state == "queued"
+    await world.store.leave(holder)
+    async with asyncio.timeout(5):
+        while world.client.exists(f"{PREFIX}:present:{POOL}"):  # noqa: ASYNC110 - Redis's clock
+            await asyncio.sleep(0.01)
+    assert (await world.store.take(later, POOL, 1, wait=True)).state == "granted"
+    await world.store.aclose()
+    world.client.close()
 
 
 async def test_who_leaves_the_line_lets_the_next_move_up(store):

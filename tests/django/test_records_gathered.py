@@ -1,5 +1,6 @@
 """What events say, gathered until it is written."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -74,6 +75,11 @@ def test_texts_are_made_such_that_every_database_takes_them():
     assert len(clean("x" * (TEXT_LIMIT + 1))) == TEXT_LIMIT
     odd = {"a\0": ["\ud83d", 1, None, (True, 2.5)], 3: object}
     assert bounded_json(odd) == {"a": ["?", 1, None, [True, 2.5]], "3": str(object)}
+    assert bounded_json([float("nan"), float("inf")]) == ["nan", "inf"]
+    deep = []
+    for _ in range(900):
+        deep = [deep]
+    assert json.dumps(bounded_json(deep), ensure_ascii=False).strip("[]") == '"…"'
     long = bounded_json({"text": ["x" * 1_000] * 100})
     assert isinstance(long, str)
     assert len(long) == TEXT_LIMIT

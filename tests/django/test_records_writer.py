@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import uuid
+from concurrent.futures import wait
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,7 @@ from services import postgres_server
 from novasonic.contrib.django.conf import get_settings
 from novasonic.contrib.django.models import Conversation, Turn, UsageRecord
 from novasonic.contrib.django.records import apply, store
+from novasonic.contrib.django.records.erase import delete_conversations
 from novasonic.contrib.django.records.rows import Row
 from novasonic.contrib.django.records.writer import Writer, get_writer
 
@@ -98,6 +100,30 @@ async def test_what_was_deleted_is_not_written_anew(writer):  # noqa: F811
     assert not await writer.commit(turn(book, 2))
     assert await asyncio.wait_for(lost.get(), 10) == "deleted"
     assert not await Conversation.objects.aexists()
+
+
+async def test_a_turn_that_comes_while_its_conversation_is_deleted_does_not_save_it(writer):  # noqa: F811
+    if connections[get_settings().database].vendor != "postgresql":
+        pytest.skip("SQLite lets one write at a time")
+    book, loop, late = ledger(), asyncio.get_running_loop(), []
+    assert await writer.commit(turn(book, 1))
+
+    def meanwhile(execute, sql, *args):
+        if sql.startswith('DELETE FROM "novasonic_conversation"'):
+            late.append(asyncio.run_coroutine_threadsafe(writer.commit(turn(book, 2), bound=20.0), loop))
+            wait(late, timeout=1)
+        return execute(sql, *args)
+
+    def delete():
+        with connections[get_settings().database].execute_wrapper(meanwhile):
+            erased = delete_conversations(Conversation.objects.filter(pk=book.id))
+        connections.close_all()
+        return erased
+
+    assert (await asyncio.to_thread(delete)).conversations == 1
+    assert not await asyncio.wrap_future(late[0])
+    assert not await Conversation.objects.aexists()
+    assert not await Turn.objects.aexists()
 
 
 async def test_a_conversation_that_was_taken_over_elsewhere_raises_its_own_generation(writer):  # noqa: F811

@@ -212,6 +212,9 @@ async def test_a_page_of_another_origin_gets_none_unless_it_is_listed(client, st
     answer = await client.post("/credentials/", headers={"origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
     assert sts == []
+    # Django takes this host, and neither of the two is an origin.
+    answer = await client.get("/credentials/", headers={"origin": "null", "host": "testserver."})
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
     answer = await client.post("/credentials/", headers={"origin": APP})
     assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (200, APP)
     settings.NOVASONIC = {**settings.NOVASONIC, "LIMITS": {"CONVERSATIONS_PER_OWNER": 2}}

@@ -91,7 +91,8 @@ class Settings:
     """Where it may go, in this order, with ``OVERFLOW = "region"``: moving speech over a border is a legal act."""
     transcripts: Literal["full", "redacted", "off"] = "full"
     redact: str | None = None
-    """Dotted path of ``async def redact(text, *, role) -> str``, which every text passes before it is written."""
+    """Dotted path of ``async def redact(text, *, role) -> str``, which every text passes before it is written,
+    with ``TRANSCRIPTS = "redacted"``."""
     retention_days: int | None = 30
     """None: records are kept until somebody deletes them."""
     record_audio: bool = False

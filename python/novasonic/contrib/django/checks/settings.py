@@ -63,6 +63,9 @@ def _paths(found: Settings) -> Iterator[CheckMessage]:
     if found.transcripts == "redacted" and found.redact is None:
         hint = 'Name the function in NOVASONIC["REDACT"], or choose TRANSCRIPTS = "full" or "off".'
         yield error(3, 'NOVASONIC["TRANSCRIPTS"] is "redacted", and nothing is there to redact them.', hint)
+    if found.transcripts == "full" and found.redact is not None:
+        hint = 'Set TRANSCRIPTS = "redacted", or remove REDACT.'
+        yield warning(4, 'NOVASONIC["REDACT"] is set, and TRANSCRIPTS = "full" writes every text as it was said.', hint)
 
 
 def _import_problem(path: str) -> str | None:

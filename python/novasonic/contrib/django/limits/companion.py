@@ -58,8 +58,7 @@ class Admission(Companion):
         office = self._office = get_office(settings)
         conversation = self.conversation
         bounds = Bounds.of(settings.limits)
-        if self.handler.chosen.credentials is not None:
-            # Its own account pays.
+        if self._pays_itself:
             bounds = replace(bounds, owner_usd=None, site_usd=None, reserve=0)
         holder = self._holder = Holder(
             Claim(
@@ -67,7 +66,7 @@ class Admission(Companion):
                 generation=conversation.generation,
                 owner=owner_key(conversation.owner, scope_address(self.handler.scope, settings.trusted_proxies)),
                 bounds=bounds,
-                usd=round(conversation.usd_before * 1_000_000),
+                usd=0 if self._pays_itself else round(conversation.usd_before * 1_000_000),
             ),
             self._lose,
         )
@@ -162,8 +161,13 @@ class Admission(Companion):
 
     def event(self, event: events.Event) -> None:
         """Note what was used; the next beat charges it."""
-        if self._holder is not None and isinstance(event, events.Usage):
+        if self._holder is not None and isinstance(event, events.Usage) and not self._pays_itself:
             self._holder.spent = round(event.usd * 1_000_000)
+
+    @property
+    def _pays_itself(self) -> bool:
+        # By keys of the page, hence from another account.
+        return self.handler.chosen.credentials is not None
 
     def _lose(self, why: Loss) -> None:
         if self._errand is None:

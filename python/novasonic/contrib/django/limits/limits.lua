@@ -194,7 +194,8 @@ function verbs.take()
         return {state = 'full'}
       end
       keep_until(present, a.id, a.line_ms)
-      redis.call('PEXPIRE', line, whole(4 * a.line_ms))
+      -- Not longer than `present`: whoever is in no more of that one is never tidied away.
+      redis.call('PEXPIRE', line, whole(2 * a.line_ms))
       return {state = 'queued', position = ahead + 1, ticket = whole(tonumber(ticket))}
     end
   end

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -17,7 +18,7 @@ from novasonic.contrib.django.conf import get_settings
 
 from .recording import recordings_storage
 from .rows import owner_key
-from .tables import rows_of, tables
+from .tables import database, rows_of, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ def delete_conversations(conversations: QuerySet[Any], *, dry_run: bool = False)
                 gone.append(conversation.pk)
         erased.conversations += len(gone)
         if not dry_run:
-            rows_of(tables().conversation).filter(pk__in=gone).delete()
+            _delete_rows(gone)
     return erased
 
 
@@ -140,6 +141,14 @@ def _batches(conversations: QuerySet[Any]) -> Iterator[list[Any]]:
             return
         yield batch
         last = batch[-1].pk
+
+
+def _delete_rows(keys: list[Any]) -> None:
+    rows = rows_of(tables().conversation).filter(pk__in=keys)
+    with transaction.atomic(using=database()):
+        # A worker that adds to one of them waits for this lock, and finds it gone; else its row would keep it here.
+        list(rows.select_for_update().order_by("pk").values_list("pk"))
+        rows.delete()
 
 
 def _delete_files(names: list[str], *, dry_run: bool) -> int:

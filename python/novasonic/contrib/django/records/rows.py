@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -23,6 +24,7 @@ Lost: TypeAlias = Literal["taken_over", "deleted"]
 
 COUNTS = ("speech_in", "text_in", "speech_out", "text_out")
 _ROW_CHARS = 500
+_LAYERS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +102,18 @@ def bounded_json(value: Any) -> Any:
     return value if len(text) <= TEXT_LIMIT else clean(text)
 
 
-def _cleaned(value: Any) -> Any:
+def _cleaned(value: Any, layers: int = _LAYERS) -> Any:
     match value:
+        case dict() | list() | tuple() if layers == 0:
+            return "…"
         case str():
             return clean(value)
         case dict():
-            return {clean(str(key)): _cleaned(item) for key, item in value.items()}
+            return {clean(str(key)): _cleaned(item, layers - 1) for key, item in value.items()}
         case list() | tuple():
-            return [_cleaned(item) for item in value]
+            return [_cleaned(item, layers - 1) for item in value]
+        case float() if not math.isfinite(value):  # Python's JSON has them, a database's has not
+            return str(value)
         case bool() | int() | float() | None:
             return value
         case _:

@@ -18,7 +18,8 @@ _PREFLIGHT_SECONDS = 600
 
 def is_own(request: HttpRequest, origin: str) -> bool:
     """Say whether `origin` is the site's own, as this request reached it."""
-    return normal_origin(origin) == normal_origin(f"{request.scheme}://{request.get_host()}")
+    normal = normal_origin(origin)
+    return normal is not None and normal == normal_origin(f"{request.scheme}://{request.get_host()}")
 
 
 def admits(request: HttpRequest, allowed: Iterable[str]) -> bool:
