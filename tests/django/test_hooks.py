@@ -84,6 +84,16 @@ def ending(ends):
     return Ending
 
 
+class Shut(Companion):
+    async def admit(self):
+        raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
+
+
+class Closed(Talker):
+    def get_companions(self):
+        return [Shut(self)]
+
+
 async def test_a_site_answers_by_text_where_nobody_can_talk(open_page, use_emulator):
     ends = []
 
@@ -130,6 +140,87 @@ async def test_another_consumer_takes_the_socket_and_what_was_said(open_page):
     assert ends == [("Full", "refused", "full"), ("Spare", "closed", None)]
 
 
+async def test_whoever_was_hung_up_while_nobody_could_talk_gets_no_other_consumer(open_page):
+    began, handlers, asked, may_answer = [], [], asyncio.Event(), asyncio.Event()
+
+    class Spare(Talker):
+        async def prepare(self):
+            began.append(self)
+
+    class Full(Closed):
+        async def prepare(self):
+            handlers.append(self)
+
+        async def on_unavailable(self, error):
+            asked.set()
+            await may_answer.wait()
+            return Spare
+
+        async def send_frame(self, **frame):
+            await super().send_frame(**frame)
+            if asked.is_set():
+                may_answer.set()  # while `hang_up` still tells the page why
+                await asyncio.sleep(0)
+
+    async with open_page(Full) as page:
+        await page.send({"type": "text_message", "text": "Hello"})
+        await asked.wait()
+        await handlers[0].hang_up(CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more.")
+        assert await page.until_closed() == 4401
+        await asyncio.gather(handlers[0]._conversing, return_exceptions=True)
+        assert not began
+
+
+async def test_hanging_up_the_first_consumer_ends_the_one_that_took_its_socket(open_page, parrot):
+    handlers, ends = [], []
+
+    class Spare(ending(ends)):
+        pass
+
+    class Full(Closed):
+        async def prepare(self):
+            handlers.append(self)
+
+        async def on_unavailable(self, error):
+            return Spare
+
+    async with open_page(Full) as page:
+        await page.send({"type": "text_message", "text": "Good evening"})
+        await page.until("turn_ended", turn=1)
+        await handlers[0].hang_up(CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more.")
+        assert await page.until_closed() == 4401
+        await asyncio.gather(handlers[0]._successor._conversing, return_exceptions=True)
+        assert ends == [("Spare", "error", None)]
+        assert parrot.streams[-1].ended is not None
+
+
+async def test_what_a_consumer_held_is_given_back_before_another_takes_the_socket(open_page):
+    told = []
+
+    class Holding(Companion):
+        async def admit(self):
+            told.append(f"{type(self.handler).__name__} admit")
+            if isinstance(self.handler, Full):
+                raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
+
+        async def ended(self, reason, error):
+            await asyncio.sleep(0.05)
+            told.append(f"{type(self.handler).__name__} ended")
+
+    class Spare(Talker):
+        def get_companions(self):
+            return [Holding(self)]
+
+    class Full(Spare):
+        async def on_unavailable(self, error):
+            return Spare
+
+    async with open_page(Full) as page:
+        await page.send({"type": "text_message", "text": "Good evening"})
+        await page.until("turn_ended", turn=1)
+    assert told == ["Full admit", "Full ended", "Spare admit", "Spare ended"]
+
+
 async def test_consumers_that_send_on_to_each_other_end(open_page):
     class Ping(Talker):
         def get_companions(self):
@@ -145,16 +236,6 @@ async def test_consumers_that_send_on_to_each_other_end(open_page):
     async with open_page(Ping) as page:
         await page.send({"type": "text_message", "text": "Hello"})
         assert await page.until_closed() == 4503
-
-
-class Shut(Companion):
-    async def admit(self):
-        raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
-
-
-class Closed(Talker):
-    def get_companions(self):
-        return [Shut(self)]
 
 
 async def test_a_page_learns_that_nobody_can_talk_though_the_sites_own_answer_fails(open_page, caplog):

@@ -290,10 +290,11 @@ class VoiceHandler(Hooks):
                 await self._refuse(error)
         self.session = session
 
-    def give_way(self, successor: VoiceHandler) -> None:
-        """Let another handler have the socket from now on."""
-        self._successor = successor
-        successor.succeed(self)
+    def give_way(self, kind: type[VoiceHandler]) -> None:
+        """Let another handler have the socket from now on, unless it has been closed."""
+        if not self._finished:
+            self._successor = kind()
+            self._successor.succeed(self)
 
     async def tell(self, message: dict[str, Any]) -> None:
         """Send the page one message; a page that has gone takes nothing and is no error."""
@@ -321,6 +322,9 @@ class VoiceHandler(Hooks):
             reason: Of `closed`, and what companions are told.
             retryable: Whether the page may try again.
         """
+        if self._successor is not None:
+            await self._successor.hang_up(close, code, message, reason=reason, retryable=retryable)
+            return
         self.end_reason = self.end_reason or reason
         await self.finish(close, code, message, reason=reason, retryable=retryable)
         if self._conversing is not None:
