@@ -128,6 +128,28 @@ async def test_the_page_that_was_left_behind_learns_that_it_was(open_page, kept)
         await page.until("turn_ended")
 
 
+async def test_what_was_said_in_a_turn_that_was_cut_off_is_kept(open_page, kept):
+    histories = []
+
+    class Elsewhere(Talker):
+        async def get_system_prompt(self):
+            histories.append([message.text for message in self.conversation.history if message.role == "user"])
+
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        opened = await page.until("initialized")
+        await say(page, "The fox is red", turn=1)
+        await page.send({"type": "text_message", "text": "My name is Ada " * 20})
+        await page.until("turn_started", turn=2)
+        await page.until("transcript", role="assistant", turn=2)
+    async with open_page(Elsewhere) as page:
+        await page.send({"type": "initialize", "resumeToken": opened["resumeToken"]})
+        assert (await page.until("resumed"))["turn"] == 2
+        await page.send({"type": "text_message", "text": "Who am I?"})
+        await page.until("turn_ended")
+    assert ["Ada" in text for text in histories[0]] == [False, True]
+
+
 async def test_fresh_tokens_come_as_time_goes(open_page):
     with configured(TRANSCRIPTS="off", RESUME_SECONDS=3.3):  # tokens know whole seconds
         async with open_page(Talker) as page:

@@ -82,12 +82,14 @@ class Resumption(Companion):
             supervisor.overtaken(self.handler)
 
     async def ended(self, reason: str, error: BaseException | None) -> None:
-        """Stop giving tokens; a conversation that is over is not to be resumed."""
+        """Stop giving tokens, and keep the turn that was cut off; what is over is not to be resumed."""
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
         if reason in _FINAL:
             await self.burn()
+        elif self._keeps_snapshots and self._session is not None:
+            await self._keep()
 
     async def _resume(self, token: str, seconds: float) -> None:
         conversation = self.conversation
