@@ -12,6 +12,8 @@ from services import redis_server
 from workersupport import Talker, configured, say
 
 import novasonic
+from novasonic.contrib.asgi.companion import Companion, Refused
+from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.workers import snapshot
 from novasonic.contrib.django.workers.snapshot import Snapshot
 
@@ -126,6 +128,27 @@ async def test_the_page_that_was_left_behind_learns_that_it_was(open_page, kept)
         assert await left.until_closed() == 4409
         await page.send({"type": "text_message", "text": "Still here"})
         await page.until("turn_ended")
+
+
+async def test_a_consumer_that_takes_the_socket_of_a_full_one_goes_on_where_the_page_was(open_page, kept):
+    opened = await talk_once(open_page)
+
+    class Shut(Companion):
+        async def admit(self):
+            raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
+
+    class Full(Talker):
+        def get_companions(self):
+            return [*super().get_companions(), Shut(self)]
+
+        async def on_unavailable(self, error):
+            return Talker
+
+    async with open_page(Full) as page:
+        await page.send({"type": "initialize", "resumeToken": opened["resumeToken"]})
+        await page.send({"type": "text_message", "text": "And the hedgehog"})
+        await page.until("turn_ended", turn=2)
+        assert {line["sessionId"] for line in page.of_type("initialized")} == {opened["sessionId"]}
 
 
 async def test_what_was_said_in_a_turn_that_was_cut_off_is_kept(open_page, kept):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -279,7 +280,11 @@ class VoiceHandler(Hooks):
         for message in predecessor.waiting.drain():
             self.waiting.keep(message)
         self.wanted.set()
-        self._begin(predecessor.chosen)
+        chosen = predecessor.chosen
+        if chosen.resume_token is not None and predecessor.conversation.resume_token is not None:
+            # The page's own was spent there.
+            chosen = replace(chosen, resume_token=predecessor.conversation.resume_token)
+        self._begin(chosen)
 
     async def open(self, session: novasonic.Session) -> None:
         """Take the session, after all that the page has sent meanwhile."""
