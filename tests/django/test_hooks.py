@@ -8,6 +8,8 @@ from django.test import override_settings
 
 import novasonic
 from novasonic import events
+from novasonic.contrib.asgi import handler as handler_module
+from novasonic.contrib.asgi import outlet
 from novasonic.contrib.asgi.companion import Companion, Refused
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.consumers import NovaSonicConsumer
@@ -339,6 +341,38 @@ async def test_hanging_up_from_elsewhere_ends_the_stream_in_order(open_page, par
         assert await page.until_closed() == 4409
     assert told[-2:] == ["second reconnect", "first reconnect"]
     assert parrot.streams[-1].ended is not None
+
+
+@pytest.mark.parametrize("how", ["hung up", "over"])
+async def test_a_page_that_stops_reading_keeps_no_conversation(open_page, parrot, monkeypatch, how):
+    monkeypatch.setattr(handler_module, "FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(outlet, "STALLED_SECONDS", 0.2)
+    handlers, stopped, ended = [], asyncio.Event(), asyncio.Event()
+
+    class Deaf(Talker):
+        async def prepare(self):
+            handlers.append(self)
+
+        async def send_frame(self, **frame):
+            if stopped.is_set():
+                await asyncio.Event().wait()  # as a server does whose buffer is full
+            await super().send_frame(**frame)
+
+        async def on_end(self, reason, error):
+            ended.set()
+
+    async with open_page(Deaf) as page:
+        await ask(page)
+        stopped.set()
+        if how == "hung up":
+            hanging_up = asyncio.create_task(
+                handlers[0].hang_up(CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more.")
+            )
+            await asyncio.wait_for(hanging_up, 5)
+        else:
+            await page.send({"type": "close"})
+        await asyncio.wait_for(ended.wait(), 5)
+        assert parrot.streams[-1].ended is not None
 
 
 async def test_what_ends_is_ended_whole_though_the_page_goes_meanwhile(open_page, eventually):

@@ -34,6 +34,9 @@ doorkeeper = Doorkeeper()
 open_handlers: WeakSet[VoiceHandler] = WeakSet()
 """Those of this process whose page is there."""
 
+# A page that reads nothing takes no farewell either: its server waits for room in the socket, and may wait for ever.
+FAREWELL_SECONDS = 5.0
+
 _C = TypeVar("_C", bound=Companion)
 
 
@@ -348,10 +351,14 @@ class VoiceHandler(Hooks):
         if self._finished:
             return
         self._finished = True
-        if code is not None:
-            await self.tell(wire.error(code, message, retryable=retryable, fatal=True))
-        await self.tell(wire.closed(reason))
-        await self.outlet.shut(int(close))
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                if code is not None:
+                    await self.tell(wire.error(code, message, retryable=retryable, fatal=True))
+                await self.tell(wire.closed(reason))
+                await self.outlet.shut(int(close))
+        except TimeoutError:
+            self.outlet.gone = True
 
     async def _close_politely(self) -> None:
         if self.session is not None:
