@@ -440,6 +440,25 @@ async def test_a_page_that_says_nothing_is_closed(open_page):
             assert page.of_type("error")[0]["code"] == "first_message_timeout"
 
 
+async def test_a_ticket_that_is_looked_up_too_late_begins_nothing(open_page):
+    closed, began = asyncio.Event(), []
+
+    class Late(Ticketed):
+        async def redeem_ticket(self, ticket):
+            await closed.wait()
+            return ADA
+
+        async def prepare(self):
+            began.append(self)
+
+    with override_settings(NOVASONIC={"FIRST_MESSAGE_SECONDS": 0.1}):
+        async with open_page(Late, user=ANONYMOUS) as page:
+            await page.send({"type": "initialize", "ticket": "slow"})
+            assert await page.until_closed() == 4408
+            closed.set()
+    assert not began
+
+
 async def test_proxies_are_shown_that_the_page_is_alive(open_page):
     with override_settings(NOVASONIC={"HEARTBEAT_SECONDS": 0.05}):
         async with open_page(Talker) as page:

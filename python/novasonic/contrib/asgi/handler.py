@@ -186,7 +186,8 @@ class VoiceHandler(Hooks):
         ticket = message.ticket if isinstance(message, wire.Initialize) else None
         self.user = await self.redeem_ticket(ticket) if ticket else None
         self._ticket_due = False
-        return await self._admit_user()
+        # Meanwhile the time for it may have run out.
+        return await self._admit_user() and not self._finished
 
     async def _take(self, message: bytes | wire.ClientMessage) -> None:
         match message:
