@@ -232,6 +232,17 @@ async def test_of_many_who_claim_at_once_one_gets_it(kept):
     assert [claim for claim in claims if claim is not None] == [SAID]
 
 
+async def test_a_worker_left_behind_brings_nothing_back_that_was_ended_elsewhere(kept):
+    conversation, state = uuid.uuid4(), Snapshot("7", 2, (novasonic.Message("user", "Hello"),))
+    assert await snapshot.save(conversation, 1, state)
+    assert await snapshot.claim(conversation, "7", 1)
+    await snapshot.forget(conversation, 2)
+    assert not await snapshot.save(conversation, 1, state)
+    assert not await snapshot.save(conversation, 2, state)
+    for generation in (1, 2, 3):
+        assert await snapshot.claim(conversation, "7", generation) is None
+
+
 async def test_a_snapshot_put_in_anothers_place_is_not_taken(redis):
     here, there = uuid.uuid4(), uuid.uuid4()
     with configured(TRANSCRIPTS="off", REDIS_URL=redis.url):

@@ -78,7 +78,8 @@ class Resumption(Companion):
 
     async def turn_ended(self, event: events.TurnEnded) -> None:
         """Keep what was said, where no transcript is written."""
-        if self._keeps_snapshots and not await self._keep():
+        # Asked again: it may have been burnt meanwhile, which is told by whoever did it.
+        if self._keeps_snapshots and not await self._keep() and self._keeps_snapshots:
             supervisor.overtaken(self.handler)
 
     async def ended(self, reason: str, error: BaseException | None) -> None:
