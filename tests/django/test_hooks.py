@@ -8,6 +8,8 @@ from django.test import override_settings
 
 import novasonic
 from novasonic import events
+from novasonic.contrib.asgi import handler as handler_module
+from novasonic.contrib.asgi import outlet
 from novasonic.contrib.asgi.companion import Companion, Refused
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.consumers import NovaSonicConsumer
@@ -84,6 +86,16 @@ def ending(ends):
     return Ending
 
 
+class Shut(Companion):
+    async def admit(self):
+        raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
+
+
+class Closed(Talker):
+    def get_companions(self):
+        return [Shut(self)]
+
+
 async def test_a_site_answers_by_text_where_nobody_can_talk(open_page, use_emulator):
     ends = []
 
@@ -130,6 +142,87 @@ async def test_another_consumer_takes_the_socket_and_what_was_said(open_page):
     assert ends == [("Full", "refused", "full"), ("Spare", "closed", None)]
 
 
+async def test_whoever_was_hung_up_while_nobody_could_talk_gets_no_other_consumer(open_page):
+    began, handlers, asked, may_answer = [], [], asyncio.Event(), asyncio.Event()
+
+    class Spare(Talker):
+        async def prepare(self):
+            began.append(self)
+
+    class Full(Closed):
+        async def prepare(self):
+            handlers.append(self)
+
+        async def on_unavailable(self, error):
+            asked.set()
+            await may_answer.wait()
+            return Spare
+
+        async def send_frame(self, **frame):
+            await super().send_frame(**frame)
+            if asked.is_set():
+                may_answer.set()  # while `hang_up` still tells the page why
+                await asyncio.sleep(0)
+
+    async with open_page(Full) as page:
+        await page.send({"type": "text_message", "text": "Hello"})
+        await asked.wait()
+        await handlers[0].hang_up(CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more.")
+        assert await page.until_closed() == 4401
+        await asyncio.gather(handlers[0]._conversing, return_exceptions=True)
+        assert not began
+
+
+async def test_hanging_up_the_first_consumer_ends_the_one_that_took_its_socket(open_page, parrot):
+    handlers, ends = [], []
+
+    class Spare(ending(ends)):
+        pass
+
+    class Full(Closed):
+        async def prepare(self):
+            handlers.append(self)
+
+        async def on_unavailable(self, error):
+            return Spare
+
+    async with open_page(Full) as page:
+        await page.send({"type": "text_message", "text": "Good evening"})
+        await page.until("turn_ended", turn=1)
+        await handlers[0].hang_up(CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more.")
+        assert await page.until_closed() == 4401
+        await asyncio.gather(handlers[0]._successor._conversing, return_exceptions=True)
+        assert ends == [("Spare", "error", None)]
+        assert parrot.streams[-1].ended is not None
+
+
+async def test_what_a_consumer_held_is_given_back_before_another_takes_the_socket(open_page):
+    told = []
+
+    class Holding(Companion):
+        async def admit(self):
+            told.append(f"{type(self.handler).__name__} admit")
+            if isinstance(self.handler, Full):
+                raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
+
+        async def ended(self, reason, error):
+            await asyncio.sleep(0.05)
+            told.append(f"{type(self.handler).__name__} ended")
+
+    class Spare(Talker):
+        def get_companions(self):
+            return [Holding(self)]
+
+    class Full(Spare):
+        async def on_unavailable(self, error):
+            return Spare
+
+    async with open_page(Full) as page:
+        await page.send({"type": "text_message", "text": "Good evening"})
+        await page.until("turn_ended", turn=1)
+    assert told == ["Full admit", "Full ended", "Spare admit", "Spare ended"]
+
+
 async def test_consumers_that_send_on_to_each_other_end(open_page):
     class Ping(Talker):
         def get_companions(self):
@@ -145,16 +238,6 @@ async def test_consumers_that_send_on_to_each_other_end(open_page):
     async with open_page(Ping) as page:
         await page.send({"type": "text_message", "text": "Hello"})
         assert await page.until_closed() == 4503
-
-
-class Shut(Companion):
-    async def admit(self):
-        raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
-
-
-class Closed(Talker):
-    def get_companions(self):
-        return [Shut(self)]
 
 
 async def test_a_page_learns_that_nobody_can_talk_though_the_sites_own_answer_fails(open_page, caplog):
@@ -260,6 +343,38 @@ async def test_hanging_up_from_elsewhere_ends_the_stream_in_order(open_page, par
     assert parrot.streams[-1].ended is not None
 
 
+@pytest.mark.parametrize("how", ["hung up", "over"])
+async def test_a_page_that_stops_reading_keeps_no_conversation(open_page, parrot, monkeypatch, how):
+    monkeypatch.setattr(handler_module, "FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(outlet, "STALLED_SECONDS", 0.2)
+    handlers, stopped, ended = [], asyncio.Event(), asyncio.Event()
+
+    class Deaf(Talker):
+        async def prepare(self):
+            handlers.append(self)
+
+        async def send_frame(self, **frame):
+            if stopped.is_set():
+                await asyncio.Event().wait()  # as a server does whose buffer is full
+            await super().send_frame(**frame)
+
+        async def on_end(self, reason, error):
+            ended.set()
+
+    async with open_page(Deaf) as page:
+        await ask(page)
+        stopped.set()
+        if how == "hung up":
+            hanging_up = asyncio.create_task(
+                handlers[0].hang_up(CloseCode.NOT_SIGNED_IN, "signed_out", "You are not signed in any more.")
+            )
+            await asyncio.wait_for(hanging_up, 5)
+        else:
+            await page.send({"type": "close"})
+        await asyncio.wait_for(ended.wait(), 5)
+        assert parrot.streams[-1].ended is not None
+
+
 async def test_what_ends_is_ended_whole_though_the_page_goes_meanwhile(open_page, eventually):
     told, handlers, entered, may_end = [], [], asyncio.Event(), asyncio.Event()
 
@@ -323,6 +438,25 @@ async def test_a_page_that_says_nothing_is_closed(open_page):
         async with open_page(Talker) as page:
             assert await page.until_closed() == 4408
             assert page.of_type("error")[0]["code"] == "first_message_timeout"
+
+
+async def test_a_ticket_that_is_looked_up_too_late_begins_nothing(open_page):
+    closed, began = asyncio.Event(), []
+
+    class Late(Ticketed):
+        async def redeem_ticket(self, ticket):
+            await closed.wait()
+            return ADA
+
+        async def prepare(self):
+            began.append(self)
+
+    with override_settings(NOVASONIC={"FIRST_MESSAGE_SECONDS": 0.1}):
+        async with open_page(Late, user=ANONYMOUS) as page:
+            await page.send({"type": "initialize", "ticket": "slow"})
+            assert await page.until_closed() == 4408
+            closed.set()
+    assert not began
 
 
 async def test_proxies_are_shown_that_the_page_is_alive(open_page):

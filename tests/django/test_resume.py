@@ -12,6 +12,8 @@ from services import redis_server
 from workersupport import Talker, configured, say
 
 import novasonic
+from novasonic.contrib.asgi.companion import Companion, Refused
+from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.workers import snapshot
 from novasonic.contrib.django.workers.snapshot import Snapshot
 
@@ -128,6 +130,49 @@ async def test_the_page_that_was_left_behind_learns_that_it_was(open_page, kept)
         await page.until("turn_ended")
 
 
+async def test_a_consumer_that_takes_the_socket_of_a_full_one_goes_on_where_the_page_was(open_page, kept):
+    opened = await talk_once(open_page)
+
+    class Shut(Companion):
+        async def admit(self):
+            raise Refused(CloseCode.NO_CAPACITY, "full", "Nobody is free.", retryable=True)
+
+    class Full(Talker):
+        def get_companions(self):
+            return [*super().get_companions(), Shut(self)]
+
+        async def on_unavailable(self, error):
+            return Talker
+
+    async with open_page(Full) as page:
+        await page.send({"type": "initialize", "resumeToken": opened["resumeToken"]})
+        await page.send({"type": "text_message", "text": "And the hedgehog"})
+        await page.until("turn_ended", turn=2)
+        assert {line["sessionId"] for line in page.of_type("initialized")} == {opened["sessionId"]}
+
+
+async def test_what_was_said_in_a_turn_that_was_cut_off_is_kept(open_page, kept):
+    histories = []
+
+    class Elsewhere(Talker):
+        async def get_system_prompt(self):
+            histories.append([message.text for message in self.conversation.history if message.role == "user"])
+
+    async with open_page(Talker) as page:
+        await page.send({"type": "initialize"})
+        opened = await page.until("initialized")
+        await say(page, "The fox is red", turn=1)
+        await page.send({"type": "text_message", "text": "My name is Ada " * 20})
+        await page.until("turn_started", turn=2)
+        await page.until("transcript", role="assistant", turn=2)
+    async with open_page(Elsewhere) as page:
+        await page.send({"type": "initialize", "resumeToken": opened["resumeToken"]})
+        assert (await page.until("resumed"))["turn"] == 2
+        await page.send({"type": "text_message", "text": "Who am I?"})
+        await page.until("turn_ended")
+    assert ["Ada" in text for text in histories[0]] == [False, True]
+
+
 async def test_fresh_tokens_come_as_time_goes(open_page):
     with configured(TRANSCRIPTS="off", RESUME_SECONDS=3.3):  # tokens know whole seconds
         async with open_page(Talker) as page:
@@ -185,6 +230,17 @@ async def test_of_many_who_claim_at_once_one_gets_it(kept):
     await snapshot.save(conversation, 1, SAID)
     claims = await asyncio.gather(*(snapshot.claim(conversation, "7", 1) for _ in range(20)))
     assert [claim for claim in claims if claim is not None] == [SAID]
+
+
+async def test_a_worker_left_behind_brings_nothing_back_that_was_ended_elsewhere(kept):
+    conversation, state = uuid.uuid4(), Snapshot("7", 2, (novasonic.Message("user", "Hello"),))
+    assert await snapshot.save(conversation, 1, state)
+    assert await snapshot.claim(conversation, "7", 1)
+    await snapshot.forget(conversation, 2)
+    assert not await snapshot.save(conversation, 1, state)
+    assert not await snapshot.save(conversation, 2, state)
+    for generation in (1, 2, 3):
+        assert await snapshot.claim(conversation, "7", generation) is None
 
 
 async def test_a_snapshot_put_in_anothers_place_is_not_taken(redis):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -32,6 +33,9 @@ doorkeeper = Doorkeeper()
 
 open_handlers: WeakSet[VoiceHandler] = WeakSet()
 """Those of this process whose page is there."""
+
+# A page that reads nothing takes no farewell either: its server waits for room in the socket, and may wait for ever.
+FAREWELL_SECONDS = 5.0
 
 _C = TypeVar("_C", bound=Companion)
 
@@ -182,7 +186,8 @@ class VoiceHandler(Hooks):
         ticket = message.ticket if isinstance(message, wire.Initialize) else None
         self.user = await self.redeem_ticket(ticket) if ticket else None
         self._ticket_due = False
-        return await self._admit_user()
+        # Meanwhile the time for it may have run out.
+        return await self._admit_user() and not self._finished
 
     async def _take(self, message: bytes | wire.ClientMessage) -> None:
         match message:
@@ -279,7 +284,11 @@ class VoiceHandler(Hooks):
         for message in predecessor.waiting.drain():
             self.waiting.keep(message)
         self.wanted.set()
-        self._begin(predecessor.chosen)
+        chosen = predecessor.chosen
+        if chosen.resume_token is not None and predecessor.conversation.resume_token is not None:
+            # The page's own was spent there.
+            chosen = replace(chosen, resume_token=predecessor.conversation.resume_token)
+        self._begin(chosen)
 
     async def open(self, session: novasonic.Session) -> None:
         """Take the session, after all that the page has sent meanwhile."""
@@ -290,10 +299,11 @@ class VoiceHandler(Hooks):
                 await self._refuse(error)
         self.session = session
 
-    def give_way(self, successor: VoiceHandler) -> None:
-        """Let another handler have the socket from now on."""
-        self._successor = successor
-        successor.succeed(self)
+    def give_way(self, kind: type[VoiceHandler]) -> None:
+        """Let another handler have the socket from now on, unless it has been closed."""
+        if not self._finished:
+            self._successor = kind()
+            self._successor.succeed(self)
 
     async def tell(self, message: dict[str, Any]) -> None:
         """Send the page one message; a page that has gone takes nothing and is no error."""
@@ -321,6 +331,9 @@ class VoiceHandler(Hooks):
             reason: Of `closed`, and what companions are told.
             retryable: Whether the page may try again.
         """
+        if self._successor is not None:
+            await self._successor.hang_up(close, code, message, reason=reason, retryable=retryable)
+            return
         self.end_reason = self.end_reason or reason
         await self.finish(close, code, message, reason=reason, retryable=retryable)
         if self._conversing is not None:
@@ -339,10 +352,14 @@ class VoiceHandler(Hooks):
         if self._finished:
             return
         self._finished = True
-        if code is not None:
-            await self.tell(wire.error(code, message, retryable=retryable, fatal=True))
-        await self.tell(wire.closed(reason))
-        await self.outlet.shut(int(close))
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                if code is not None:
+                    await self.tell(wire.error(code, message, retryable=retryable, fatal=True))
+                await self.tell(wire.closed(reason))
+                await self.outlet.shut(int(close))
+        except TimeoutError:
+            self.outlet.gone = True
 
     async def _close_politely(self) -> None:
         if self.session is not None:

@@ -37,6 +37,7 @@ class Life:
         handler = self._handler
         reason = "gone"
         error: Exception | None = None
+        successor: type[VoiceHandler] | None = None
         try:
             await self._introduce()
             await handler.wanted.wait()
@@ -50,7 +51,7 @@ class Life:
             await handler.finish(CloseCode.NORMAL, reason=reason)
         except (Refused, novasonic.NovaSonicError) as failure:
             reason, error = "refused" if isinstance(failure, Refused) else "error", failure
-            await self._fail(failure)
+            successor = await self._fail(failure)
         except Exception as failure:
             reason, error = "error", failure
             logger.exception("A hook of %s or the relay failed", type(handler).__name__)
@@ -58,6 +59,9 @@ class Life:
         finally:
             handler.session = None
             await _to_its_end(self._wind_up(handler.end_reason or reason, error))
+        if successor is not None:
+            # Only now: what this one held is free again, and nobody hangs up on it any more.
+            handler.give_way(successor)
 
     async def _introduce(self) -> None:
         handler, conversation = self._handler, self._handler.conversation
@@ -104,7 +108,8 @@ class Life:
             arguments |= companion.settings()
         return arguments
 
-    async def _fail(self, failure: Refused | novasonic.NovaSonicError) -> None:
+    async def _fail(self, failure: Refused | novasonic.NovaSonicError) -> type[VoiceHandler] | None:
+        """Tell the page; or return the handler that is to have its socket."""
         handler = self._handler
         if not isinstance(failure, Refused):
             logger.warning("The conversation failed (%s, request %s): %s", failure.code, failure.request_id, failure)
@@ -113,10 +118,10 @@ class Life:
                 case str(text):
                     await handler.tell(wire.spoken(text, handler.conversation.first_turn))
                 case type() as kind if handler.successions < MAX_SUCCESSIONS:
-                    handler.give_way(kind())
-                    return
+                    return kind
         close, code, message = _words(failure)
         await handler.finish(close, code, message, retryable=failure.retryable)
+        return None
 
     async def _ask_site(self, failure: Refused | novasonic.NovaSonicError) -> str | type[VoiceHandler] | None:
         try:

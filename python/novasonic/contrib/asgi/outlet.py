@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from typing import Final, Protocol
+
+# A page at a bad network takes a frame late; one that takes none for so long is not there.
+STALLED_SECONDS: Final = 30.0
 
 
 class Socket(Protocol):
@@ -26,8 +30,9 @@ class Outlet:
         """Send one frame; a page that has gone takes nothing and is no error."""
         if not self.gone:
             try:
-                await self._socket.send_frame(text=text, pcm=pcm)
-            except (OSError, RuntimeError):
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await self._socket.send_frame(text=text, pcm=pcm)
+            except (OSError, RuntimeError):  # TimeoutError is one of OSError's
                 # uvicorn: ClientDisconnected, or RuntimeError once it has closed the socket itself at shutdown. Its
                 # disconnect message follows.
                 self.gone = True

@@ -26,7 +26,7 @@ class Relay:
         self._silenced = False
 
     async def run(self, session: novasonic.Session) -> str:
-        """Relay until the session ends in order, and return its reason."""
+        """Relay until the session ends in order or the page has gone, and return the reason."""
         async for event in session:
             if isinstance(event, events.AudioOutput):
                 if not self._silenced:
@@ -39,6 +39,9 @@ class Relay:
                         return event.reason
                 else:
                     await self._tell(event)
+            if self._handler.outlet.gone:
+                # No disconnect message follows where a page only stopped reading.
+                return "gone"
         return "closed"
 
     def _accompany(self, event: events.Event) -> None:

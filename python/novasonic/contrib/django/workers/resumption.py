@@ -79,16 +79,19 @@ class Resumption(Companion):
 
     async def turn_ended(self, event: events.TurnEnded) -> None:
         """Keep what was said, where no transcript is written."""
-        if self._keeps_snapshots and not await self._keep():
+        # Asked again: it may have been burnt meanwhile, which is told by whoever did it.
+        if self._keeps_snapshots and not await self._keep() and self._keeps_snapshots:
             supervisor.overtaken(self.handler)
 
     async def ended(self, reason: str, error: BaseException | None) -> None:
-        """Stop giving tokens; a conversation that is over is not to be resumed."""
+        """Stop giving tokens, and keep the turn that was cut off; what is over is not to be resumed."""
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
         if reason in _FINAL:
             await self.burn()
+        elif self._keeps_snapshots and self._session is not None:
+            await self._keep()
 
     async def _resume(self, token: str, seconds: float) -> None:
         conversation = self.conversation

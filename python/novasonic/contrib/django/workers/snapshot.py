@@ -36,6 +36,13 @@ redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sealed', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
+# The generation stays, one higher: without it a worker that was left behind would begin the conversation anew.
+_FORGET: Final = """
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return end
+redis.call('HINCRBY', KEYS[1], 'generation', 1)
+redis.call('HDEL', KEYS[1], 'sealed')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
 # Of two pages with one token, one finds the generation that the token names.
 _CLAIM: Final = """
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return false end
@@ -101,14 +108,9 @@ async def forget(conversation_id: uuid.UUID, generation: int) -> None:
     """Remove what is kept of a conversation that nobody will go on with."""
     async with open_redis() as redis:
         if redis is not None:
-            await redis.eval(
-                "if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('DEL', KEYS[1]) end",
-                1,
-                _key(conversation_id),
-                generation,
-            )
+            await redis.eval(_FORGET, 1, _key(conversation_id), generation, SNAPSHOT_SECONDS)
         elif conversation_id in _here and _here[conversation_id][0] == generation:
-            del _here[conversation_id]
+            _here[conversation_id] = generation + 1, time.monotonic() + SNAPSHOT_SECONDS, b""
 
 
 def _claim_here(conversation_id: uuid.UUID, generation: int) -> bytes | None:
