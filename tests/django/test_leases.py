@@ -382,6 +382,23 @@ async def test_any_moment_of_opening_can_be_cancelled(server, open_office):
     assert leases(server) == 1
 
 
+async def test_any_moment_of_lending_can_be_cancelled(server, open_office):
+    office = open_office(server)
+    lent, steps = None, 0
+    while lent is None:
+        steps += 1
+        claim = Claim(id=uuid.uuid4().hex, generation=1, owner="page", lent=True, seconds=60.0)
+        lending = asyncio.create_task(office.lend(claim, POOL, 20))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        lending.cancel()
+        await asyncio.wait({lending})
+        lent = None if lending.cancelled() else lending.result()
+        assert leases(server) == (lent is not None), f"after {steps} steps"
+    await office.leave(lent)
+    assert leases(server) == 0
+
+
 async def test_the_old_worker_is_told_by_its_next_beat(server, open_office, eventually):
     old = await Conversation(open_office(server)).talk(size=1)
     new = await Conversation(open_office(server), identity=old.id, generation=2).talk(size=1)

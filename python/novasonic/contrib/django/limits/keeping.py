@@ -247,16 +247,18 @@ class Office:
         try:
             entry = await self._enter(claim)
             if entry.refused is not None:
-                holder.counted = False
+                # As in `enter`: what a Redis counted that was lost meanwhile, nobody else gives back.
+                holder.counted = self._down
+                await self.leave(holder)
                 return entry.refused
             taken = await self.wait(holder, pool, size, None)
             if taken.state != "granted":
                 await self.leave(holder)
                 return "streams"
+            await self._rest_if_idle()
         except BaseException:
             await self.leave(holder)
             raise
-        await self._rest_if_idle()
         return holder
 
     async def _rest_if_idle(self) -> None:
