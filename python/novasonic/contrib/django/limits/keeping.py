@@ -298,7 +298,7 @@ class Office:
                 self.drop_extra(holder)
         pools = list(dict.fromkeys(holder.claim.pool for holder in holders if holder.claim.pool is not None))
         reached, counts = await self._beat_for([], pools, ask=self._shared is not None)
-        self._pools |= counts
+        self._pools = counts
         for start in range(0, len(holders), BATCH):
             reached, _ = await self._beat_for(holders[start : start + BATCH], [], ask=reached)
             await asyncio.sleep(0)  # hundreds in one step would be late for their own audio
