@@ -382,6 +382,35 @@ async def test_any_moment_of_opening_can_be_cancelled(server, open_office):
     assert leases(server) == 1
 
 
+async def test_any_moment_of_lending_can_be_cancelled(server, open_office):
+    office = open_office(server)
+    lent, steps = None, 0
+    while lent is None:
+        steps += 1
+        claim = Claim(id=uuid.uuid4().hex, generation=1, owner="page", lent=True, seconds=60.0)
+        lending = asyncio.create_task(office.lend(claim, POOL, 20))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        lending.cancel()
+        await asyncio.wait({lending})
+        lent = None if lending.cancelled() else lending.result()
+        assert leases(server) == (lent is not None), f"after {steps} steps"
+    await office.leave(lent)
+    assert leases(server) == 0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_pool_that_nobody_uses_any_more_is_told_of_no_more(server, open_office, eventually, shared):
+    office = open_office(server if shared else None)
+    await Conversation(office).talk()
+    other = Conversation(office)
+    await other.enter()
+    await office.wait(other.holder, "page-1234/us-east-1", 20, None)
+    await eventually(lambda: len(office.snapshot().pools) == 2)
+    await other.leave()
+    await eventually(lambda: list(office.snapshot().pools) == [POOL])
+
+
 async def test_the_old_worker_is_told_by_its_next_beat(server, open_office, eventually):
     old = await Conversation(open_office(server)).talk(size=1)
     new = await Conversation(open_office(server), identity=old.id, generation=2).talk(size=1)

@@ -309,6 +309,23 @@ async def test_who_uses_up_the_budget_is_told_but_not_who_is_within_its_reserve(
     assert [one.state for one in news] == ["usd", "held"]
 
 
+async def test_who_is_out_of_reach_for_long_is_not_charged_again(server, monkeypatch):
+    monkeypatch.setattr(redis, "MEMORY_SECONDS", 0.05)
+    world = OnRedis(server)
+    made = claim(owner_usd=1_000_000)
+    made.seconds = 0.05
+    await world.store.enter(made)
+    made.usd = 300_000
+    await world.store.beat([made], [])
+    await asyncio.sleep(0.3)  # Redis's clock
+    await world.store.beat([made], [])
+    assert (await world.store.enter(claim(owner_usd=1_000_000))).usd_left == 700_000
+    await world.store.leave(made)
+    assert world.client.pttl(f"{PREFIX}:c:{made.id}") <= 100
+    await world.store.aclose()
+    world.client.close()
+
+
 async def test_minutes_are_charged_by_each_beat(store):
     budget = {"owner_ms": 60_000}
     made = await entered(store, **budget)

@@ -159,6 +159,11 @@ def test_nobodys_records_are_not_deleted_by_mistake():
     talk("")
     with pytest.raises(ValueError, match="owner or a user"):
         delete_of()
+    with pytest.raises(ValueError, match="owner or a user"):
+        delete_of(owner="")
+    for command in ("novasonic_prune", "novasonic_export"):
+        with pytest.raises(CommandError, match="--owner is empty"):
+            run(command, "--owner", "")
     with pytest.raises(TypeError, match="takes a User"):
         delete_of(user="ada")
     with pytest.raises(CommandError, match="no such user"):

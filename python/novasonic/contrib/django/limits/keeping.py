@@ -247,16 +247,18 @@ class Office:
         try:
             entry = await self._enter(claim)
             if entry.refused is not None:
-                holder.counted = False
+                # As in `enter`: what a Redis counted that was lost meanwhile, nobody else gives back.
+                holder.counted = self._down
+                await self.leave(holder)
                 return entry.refused
             taken = await self.wait(holder, pool, size, None)
             if taken.state != "granted":
                 await self.leave(holder)
                 return "streams"
+            await self._rest_if_idle()
         except BaseException:
             await self.leave(holder)
             raise
-        await self._rest_if_idle()
         return holder
 
     async def _rest_if_idle(self) -> None:
@@ -296,7 +298,7 @@ class Office:
                 self.drop_extra(holder)
         pools = list(dict.fromkeys(holder.claim.pool for holder in holders if holder.claim.pool is not None))
         reached, counts = await self._beat_for([], pools, ask=self._shared is not None)
-        self._pools |= counts
+        self._pools = counts
         for start in range(0, len(holders), BATCH):
             reached, _ = await self._beat_for(holders[start : start + BATCH], [], ask=reached)
             await asyncio.sleep(0)  # hundreds in one step would be late for their own audio

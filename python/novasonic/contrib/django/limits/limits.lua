@@ -55,12 +55,13 @@ local function new(usd_base, ms_base)
     ms_base = ms_base, usd_charged = 0, ms_charged = 0, floor = usd_base + a.bounds.reserve}
 end
 
-local function write(id, r)
+local function write(id, r, ended)
   redis.call('HSET', key('c', id), 'generation', whole(r.generation), 'pool', r.pool, 'usd', whole(r.usd), 'ms',
     whole(r.ms), 'day', whole(r.day), 'usd_base', whole(r.usd_base), 'ms_base', whole(r.ms_base),
     'usd_charged', whole(r.usd_charged), 'ms_charged', whole(r.ms_charged), 'floor',
     whole(r.floor))
-  redis.call('PEXPIRE', key('c', id), whole(a.memory_ms + a.lease_ms))
+  -- Forgotten while it goes on out of reach, what its day was charged would be charged again.
+  redis.call('PEXPIRE', key('c', id), whole((ended and a.memory_ms or 86400000) + a.lease_ms))
 end
 
 local function spent(kind, scope) return tonumber(redis.call('GET', key(kind, today, scope)) or 0) end
@@ -264,7 +265,7 @@ function verbs.leave()
     r.pool = ''
     for _, scope in ipairs(scopes()) do redis.call('ZREM', key('held', scope), a.id) end
   end
-  write(a.id, r)
+  write(a.id, r, true)
   return {done = true}
 end
 

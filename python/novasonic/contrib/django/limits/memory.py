@@ -295,6 +295,11 @@ class MemoryStore:
             del self._records[key]
         for spent in [spent for spent in self._spent if spent[1] < day - 1]:
             del self._spent[spent]
+        # Pages with keys of their own bring as many pools as there are keys.
+        for name, pool in list(self._pools.items()):
+            _purge(pool.leases, now)
+            if not pool.leases and not pool.line:
+                del self._pools[name]
 
     def _now(self) -> tuple[float, int]:
         now = self._clock()

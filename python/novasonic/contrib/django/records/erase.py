@@ -81,7 +81,7 @@ def delete_of(*, owner: str | None = None, user: Any = None, dry_run: bool = Fal
         ValueError: Neither was given.
     """
     whose = Q()
-    if owner is not None:
+    if owner:  # an empty key is of all whom nobody knows
         whose |= Q(owner=owner_key(owner))
     if user is not None:
         if not isinstance(user, get_user_model()):

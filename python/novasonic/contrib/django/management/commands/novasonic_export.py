@@ -31,6 +31,8 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Write it."""
+        if options["owner"] == "":
+            raise CommandError("--owner is empty, and so is the key of all whom nobody knows.")
         conversations = rows_of(tables().conversation)
         if options["conversation"] is not None:
             conversations = conversations.filter(pk=options["conversation"])

@@ -33,6 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Delete."""
+        if options["owner"] == "":
+            raise CommandError("--owner is empty, and so is the key of all whom nobody knows.")
         dry_run = options["dry_run"]
         erased = self._erase(options, dry_run=dry_run)
         words = "would be deleted" if dry_run else "deleted"
