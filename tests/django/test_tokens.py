@@ -5,9 +5,11 @@ import uuid
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.core import signing
 from django.test import override_settings
 from services import redis_server
+from workersupport import Talker, say
 
 from novasonic.contrib.django.tickets import issue_ticket, redeem_ticket
 from novasonic.contrib.django.workers import tokens
@@ -136,6 +138,27 @@ async def test_a_ticket_lets_its_user_in_once(person, store):
     ticket = issue_ticket(person)
     assert await redeem_ticket(ticket) == person
     assert await redeem_ticket(ticket) is None
+
+
+async def test_the_stock_consumer_takes_tickets_and_tells_tools_whose(person, store, open_page, parrot, use_emulator):
+    use_emulator(parrot)
+    users = []
+
+    class Ticketed(Talker):
+        tickets = True
+
+        async def get_tools(self):
+            users.append(self.get_context()["user"])
+            return ()
+
+    first = {"type": "initialize", "ticket": issue_ticket(person)}
+    async with open_page(Ticketed, user=AnonymousUser(), origin=None) as page:
+        await page.send(first)
+        await say(page, "Hello", turn=1)
+    assert users == [person]
+    async with open_page(Ticketed, user=AnonymousUser(), origin=None) as page:
+        await page.send(first)
+        assert await page.until_closed() == 4401
 
 
 async def test_a_ticket_runs_out(person, store, monkeypatch):

@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -205,6 +207,13 @@ async def test_the_sessions_command_lists_and_hangs_up(open_page, redis):
                 await in_a_thread("novasonic_sessions", "--hang-up", str(uuid.uuid4()))
             assert "hung up" in await in_a_thread("novasonic_sessions", "--hang-up", told["sessionId"])
             assert await page.until_closed() == 1000
+
+
+def test_a_process_that_is_not_there_is_not_said_to_be_drained(redis):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with configured(REDIS_URL=redis.url), pytest.raises(CommandError, match=f"No process {ended.pid} runs"):
+        call_command("novasonic_drain", "--pid", str(ended.pid))
 
 
 @pytest.mark.parametrize("command", [["novasonic_sessions"], ["novasonic_drain", "--worker", "x:1"]])

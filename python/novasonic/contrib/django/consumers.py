@@ -138,6 +138,19 @@ class NovaSonicConsumer(VoiceHandler, AsyncWebsocketConsumer):
         user = self.scope.get("user")
         return user if user is not None and user.is_authenticated and user.is_active else None
 
+    async def redeem_ticket(self, ticket: str) -> Any | None:
+        """Return the user to whom a view gave this ticket of `tickets.issue_ticket`, once."""
+        from .tickets import redeem_ticket  # reaches models, as the companions do
+
+        return await redeem_ticket(ticket)
+
+    def get_context(self) -> Any:
+        """Return what tools get as ``ToolContext.state``: the scope, whose ``["user"]`` is who talks.
+
+        The scope's own is of the cookie only: of who came by a ticket or a header it knows nobody.
+        """
+        return self.scope if self.user is None else {**self.scope, "user": self.user}
+
     async def is_allowed(self) -> bool:
         """Ask ``permission``."""
         permission = self.permission or get_permission()

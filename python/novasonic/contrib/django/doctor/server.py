@@ -73,7 +73,9 @@ def _installed() -> Finding:
         cure = "pip install 'uvicorn[standard]'."
         return Finding("server", "failed", "No ASGI server is installed: uvicorn, daphne or granian.", cure)
     application = _application() or "project.asgi:application"
-    cure = f"Start it as: uvicorn {application} --ws-max-size {_WISE_BYTES} --ws-per-message-deflate false."
+    cure = (
+        f"Start it as: uvicorn {application} --ws-max-size {_WISE_BYTES} --ws-per-message-deflate false --lifespan off."
+    )
     return Finding("server", "note", f"None runs here for this site; installed: {', '.join(versions)}.", cure)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,10 @@ class Command(BaseCommand):
                 'A worker is reached over NOVASONIC["REDIS_URL"] or a channel layer of channels_redis '
                 '(CHANNEL_LAYERS["default"]); neither is set.'
             )
+        # Nobody answers for an idle worker, nor for one that is not there: a mistyped number would drain nothing, and
+        # be told that it had.
+        if options["pid"] is not None and not _runs(options["pid"]):
+            raise CommandError(f"No process {options['pid']} runs on this host.")
         worker = options["worker"] or f"{socket.gethostname()}:{options['pid']}"
         asyncio.run(self._drain(worker, seconds))
 
@@ -68,3 +73,15 @@ class Command(BaseCommand):
 
     async def _left(self, worker: str) -> int:
         return sum(len(known.conversations) for known in await supervision.workers() if known.id == worker)
+
+
+def _runs(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # there os.kill() has no signal that only asks
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return pid > 0
