@@ -34,6 +34,7 @@ def test_every_code_of_the_facade_is_named():
     codes = {
         code
         for path in sources("python/novasonic", "*.py")
+        if "doctor" not in path.parts  # whose findings have a page of their own
         for code in re.findall(r'\bcode="([a-z0-9_]+)"', path.read_text())
     }
     assert len(codes) > 20
