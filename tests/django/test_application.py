@@ -75,6 +75,23 @@ async def test_another_sites_page_and_nobody_are_refused(served, parrot):
         assert page.close_code == 4401
 
 
+@pytest.mark.parametrize(
+    ("origin", "host"), [(b"http://[", b"localhost"), (b"null", b""), (b"http://evil.example", b"localhost")]
+)
+async def test_an_origin_that_names_no_page_of_ours_is_refused_in_words(parrot, origin, host):
+    sent, received = [], [{"type": "websocket.connect"}, {"type": "websocket.disconnect"}]
+
+    async def receive():
+        return received.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"origin", origin), (b"host", host)]
+    await assistant(parrot)({"type": "websocket", "path": "/", "headers": headers, "client": None}, receive, send)
+    assert sent[-1] == {"type": "websocket.close", "code": 4403}
+
+
 async def test_a_page_that_goes_away_closes_the_stream(served, parrot, eventually):
     host = await served(assistant(parrot))
     async with websockets.connect(f"ws://{host}/", origin=f"http://{host}") as page:

@@ -280,6 +280,7 @@ async def test_a_consumer_that_is_cancelled_leaves_no_task(open_page):
             4403,
         ),
         (USER, "null", "origin_not_allowed", 4403),
+        (USER, "http://[", "origin_not_allowed", 4403),
         (USER, None, "origin_not_allowed", 4403),
     ],
 )

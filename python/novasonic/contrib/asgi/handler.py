@@ -113,10 +113,16 @@ class VoiceHandler(Hooks):
         self._ticket_due = self.tickets and self.user is None
         # WebSockets carry cookies across sites and no CSRF token: the Origin check is the defence. Who brings a ticket
         # brings no cookie.
-        if not self._ticket_due and not self.origin_allowed():
+        if not self._ticket_due and not self._comes_from_here():
             await self.finish(CloseCode.NOT_ALLOWED, "origin_not_allowed", "This site does not talk to that page.")
         elif self._ticket_due or await self._admit_user():
             self._clock = asyncio.create_task(self._keep_time(), name="novasonic-clock")
+
+    def _comes_from_here(self) -> bool:
+        try:
+            return self.origin_allowed()
+        except ValueError:  # urlsplit's, of an Origin that is no address
+            return False
 
     async def _admit_user(self) -> bool:
         allowed = await self.is_allowed()
