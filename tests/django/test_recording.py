@@ -4,6 +4,8 @@ import array
 import asyncio
 import io
 import math
+import subprocess
+import sys
 import wave
 
 import pytest
@@ -191,3 +193,19 @@ async def test_sound_for_which_there_is_no_room_is_dropped_and_counted(open_page
     before = recording.snapshot()["dropped_bytes"]
     await talk(open_page)
     assert recording.snapshot()["dropped_bytes"] > before
+
+
+AT_EXIT = """
+import time
+from novasonic.contrib.django.records.lane import get_lane
+
+tapes, files = get_lane("tapes"), get_lane("files")
+tapes.do(int)
+files.do(int)  # of an earlier recording: whoever began last ends first
+tapes.do(lambda: (time.sleep(0.3), files.do(print, "kept")))
+"""
+
+
+def test_a_recording_that_is_handed_over_at_exit_is_kept():
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("kept\n", "")

@@ -259,6 +259,9 @@ async def test_beyond_its_bound_rows_are_dropped_and_counted():
     assert not small.put(turn(book, 6)), "it is closed"
     tiny = Writer(max_chars=10)
     assert not tiny.put(turn(book, 1))
+    small = Writer(max_chars=5_000)
+    call = {"call_id": "1", "name": "look_up", "arguments": {"whom": ["x" * 1_000] * 5}, "result": None}
+    assert not small.put(Row(book, "tool_call", "1", call))
 
 
 async def test_while_the_database_is_down_rows_wait_and_nobody_waits_for_them(writer):  # noqa: F811

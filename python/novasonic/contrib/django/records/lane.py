@@ -32,9 +32,14 @@ class Lane:
         self._queue: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def do(self, function: Callable[..., Any], *args: Any) -> None:
         """Call `function` in the thread; what it raises is logged by its name."""
+        if self._closed:
+            # At exit lanes end one after the other, and one that still works may hand over to one that has ended.
+            self._do(function, args)
+            return
         self._queue.put((function, args))
         if self._thread is None:
             with self._starting:
@@ -51,17 +56,20 @@ class Lane:
 
     def _close(self) -> None:
         if os.getpid() == self._pid and self._thread is not None:
+            self._closed = True
             self._queue.put(None)
             self._thread.join(EXIT_SECONDS)
 
     def _run(self) -> None:
         while (task := self._queue.get()) is not None:
-            function, args = task
-            try:
-                function(*args)
-            except Exception as error:
-                # No traceback: its frames hold sound.
-                logger.error("%s failed: %s", self._name, type(error).__name__)  # noqa: TRY400
+            self._do(*task)
+
+    def _do(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            function(*args)
+        except Exception as error:
+            # No traceback: its frames hold sound.
+            logger.error("%s failed: %s", self._name, type(error).__name__)  # noqa: TRY400
 
 
 # Keyed by process: threads do not outlive a fork. No lock: one held at fork would hang the child.

@@ -79,7 +79,8 @@ class Row:
     @property
     def chars(self) -> int:
         """About how much memory it takes."""
-        return _ROW_CHARS + sum(len(value) for value in self.values.values() if isinstance(value, str))
+        kept = (value for value in self.values.values() if isinstance(value, str | dict | list))
+        return _ROW_CHARS + sum(len(str(value)) for value in kept)
 
 
 def owner_key(owner: str | None) -> str:
