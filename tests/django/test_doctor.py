@@ -343,16 +343,17 @@ def test_a_servers_message_limit_is_judged(running, state, code):
 
 
 def test_a_server_that_runs_is_found_by_its_application(settings, tmp_path):
-    # A name of this test's own: other servers may run on this machine.
-    (tmp_path / f"{tmp_path.name}.py").write_text("async def application(scope, receive, send): ...\n")
-    settings.ASGI_APPLICATION = f"{tmp_path.name}.application"
+    # A name of this run's own: other servers run on this machine, and the tests on other Pythons beside these.
+    name = f"{tmp_path.name}_{os.getpid()}"
+    (tmp_path / f"{name}.py").write_text("async def application(scope, receive, send): ...\n")
+    settings.ASGI_APPLICATION = f"{name}.application"
     assert [finding.state for finding in server.examine()] == ["note"], "none runs"
     port = free_port()
     command = [
         sys.executable,
         "-m",
         "uvicorn",
-        f"{tmp_path.name}:application",
+        f"{name}:application",
         "--port",
         str(port),
         "--lifespan",
