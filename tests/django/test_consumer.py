@@ -258,6 +258,21 @@ async def test_a_page_that_goes_away_while_the_conversation_opens(open_page):
         await page.send({"type": "initialize"})
 
 
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_consumer_that_is_cancelled_twice_ends_its_conversation(open_page, parrot, steps, eventually):
+    async with open_page(Talker) as page:
+        await page.send({"type": "text_message", "text": "Hello"})
+        await page.until("turn_ended")
+        page.communicator.future.cancel()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        page.communicator.future.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await page.communicator.future
+    await eventually(lambda: parrot.streams[-1].ended is not None)
+    await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
 async def test_a_consumer_that_is_cancelled_leaves_no_task(open_page):
     async with open_page(Talker) as page:
         await page.send({"type": "initialize"})

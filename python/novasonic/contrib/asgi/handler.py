@@ -15,7 +15,7 @@ from .companion import Companion, Conversation
 from .door import Doorkeeper, scope_address
 from .guard import PageGuard
 from .hooks import Hooks
-from .life import Life
+from .life import Life, to_its_end
 from .outlet import Outlet
 from .relay import Relay
 from .waiting import Waiting
@@ -157,6 +157,10 @@ class VoiceHandler(Hooks):
         self.outlet.gone = True
         self._settle()
         open_handlers.discard(self)
+        # A server that shuts down may cancel this a second time: that must not cut short how the session closes.
+        await to_its_end(self._end_tasks())
+
+    async def _end_tasks(self) -> None:
         for task in (self._clock, self._conversing):
             if task is not None:
                 task.cancel()

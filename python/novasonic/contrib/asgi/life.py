@@ -58,7 +58,7 @@ class Life:
             await handler.finish(CloseCode.SERVICE_FAILED, "server_error", "Something went wrong on this server.")
         finally:
             handler.session = None
-            await _to_its_end(self._wind_up(handler.end_reason or reason, error))
+            await to_its_end(self._wind_up(handler.end_reason or reason, error))
         if successor is not None:
             # Only now: what this one held is free again, and nobody hangs up on it any more.
             handler.give_way(successor)
@@ -147,7 +147,7 @@ class Life:
             logger.exception("A hook of %s failed at the end of a conversation", type(handler).__name__)
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
     """Await `work` whole: a page that goes while its conversation is hung up cancels a second time."""
     task = asyncio.create_task(work)
     cancelled = False
