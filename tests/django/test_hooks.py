@@ -1,6 +1,7 @@
 """What a site overrides, what goes with a conversation, and who gets in: against the emulator, in this process."""
 
 import asyncio
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from novasonic import events
 from novasonic.contrib.asgi import handler as handler_module
 from novasonic.contrib.asgi import outlet
 from novasonic.contrib.asgi.companion import Companion, Refused
+from novasonic.contrib.asgi.relay import Relay
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.consumers import NovaSonicConsumer
 from novasonic.contrib.django.permissions import AllowAny, IsStaff, Permission, SignedIn
@@ -52,6 +54,29 @@ async def test_a_vetoed_sentence_is_neither_read_nor_heard(open_page):
         assert not [line for line in page.of_type("transcript") if line["role"] == "assistant"]
         await ask(page, "how very nice", turn=2)
         assert page.audio
+
+
+async def test_a_sentence_that_nobody_planned_can_be_vetoed_too():
+    asked, told = [], []
+
+    class Decent(Talker):
+        async def on_planned_text(self, event):
+            asked.append(event.text)
+            return "rude" not in event.text
+
+        async def send_frame(self, *, text=None, pcm=None):
+            told.append(json.loads(text)["text"])
+
+    async def session():
+        # The service at times says what it never announced, or says it in other words.
+        for segment, text, final in [(0, "Well", False), (0, "Well", True), (1, "how rude", True), (2, "Yes", True)]:
+            yield events.Transcript(
+                at=0.0, raw_type="textOutput", turn=1, role="assistant", text=text, final=final, segment=segment
+            )
+
+    assert await Relay(Decent()).run(session()) == "closed"
+    assert told == ["Well", "Well", "Yes"]
+    assert asked == ["Well", "how rude", "Yes"]
 
 
 async def test_hooks_hear_of_turns_interruptions_and_the_end(open_page):

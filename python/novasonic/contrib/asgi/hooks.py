@@ -166,6 +166,7 @@ class Hooks:
     async def on_planned_text(self, event: events.Transcript) -> bool | None:
         """Look at a sentence before it is heard; False keeps its words and its sound from the page.
 
+        One that the service never announced is asked about when it has been said (``event.final``), for its words.
         The model does not know: its own history holds the sentence.
         """
 

@@ -21,8 +21,8 @@ class Relay:
         self.sent_seconds: dict[int | None, float] = {}
         self._handler = handler
         self._tools: dict[str, str] = {}  # names of those at work, by id of the call
-        # Sentences that the site keeps from the page; the last one's sound is still to come.
-        self._vetoed: set[tuple[int | None, int]] = set()
+        # Whether the site keeps a sentence from the page; the last one's sound is still to come.
+        self._verdicts: dict[tuple[int | None, int], bool] = {}
         self._silenced = False
 
     async def run(self, session: novasonic.Session) -> str:
@@ -52,12 +52,12 @@ class Relay:
         sentence = (event.turn, event.segment)
         if event.role != "assistant":
             return False
-        if event.final:
-            return sentence in self._vetoed
-        self._silenced = await self._handler.on_planned_text(event) is False
-        if self._silenced:
-            self._vetoed.add(sentence)
-        return self._silenced
+        if event.final and sentence in self._verdicts:
+            return self._verdicts[sentence]
+        vetoed = self._verdicts[sentence] = await self._handler.on_planned_text(event) is False
+        if not event.final:
+            self._silenced = vetoed
+        return vetoed
 
     async def _send_audio(self, event: events.AudioOutput) -> None:
         self.sent_seconds[event.turn] = self.sent_seconds.get(event.turn, 0.0) + event.seconds
