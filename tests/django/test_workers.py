@@ -18,7 +18,7 @@ from workersupport import Talker, configured, fresh_worker, redis_layer, say
 
 import novasonic
 from novasonic.contrib.asgi.companion import Conversation
-from novasonic.contrib.django.workers import drain, fence, supervision, supervisor
+from novasonic.contrib.django.workers import drain, fence, layer, supervision, supervisor
 from novasonic.contrib.django.workers.shared import key, worker_id
 from novasonic.emulator import Emulator
 
@@ -79,6 +79,17 @@ async def test_a_conversation_is_hung_up_by_its_id_and_cannot_be_resumed(open_pa
             await again.send({"type": "initialize", "resumeToken": told["resumeToken"]})
             assert (await again.until("error"))["code"] == "resume_unavailable"
         await say(other, "Not me", turn=1)
+
+
+async def test_an_order_that_is_not_understood_stops_no_other(open_page, redis):
+    with configured(TRANSCRIPTS="off", REDIS_URL=redis.url), redis_layer(redis.url), fresh_worker():
+        async with open_page(Talker) as page:
+            told = await opened(page)
+            # As from a worker of another version, while the site is deployed.
+            await layer.say({"do": "hang_up", "whom": told["sessionId"], "from": "elsewhere:1"})
+            await layer.say({"do": "hang_up", "id": told["sessionId"], "from": "elsewhere:1"})
+            assert (await page.until("error"))["code"] == "hung_up"
+            assert await page.until_closed() == 1000
 
 
 async def test_a_users_sockets_are_closed_and_nobody_elses(open_page, world):

@@ -211,7 +211,12 @@ class Supervisor:
                     await self._answer(others, order)
 
     async def _answer(self, others: Any, order: dict[str, Any]) -> None:
-        answer = self.obey(order)
+        try:
+            answer = self.obey(order)
+        except (KeyError, TypeError) as error:
+            # Of another version, while a site is deployed; the next must be heard all the same.
+            logger.warning("An order of another worker was not understood: %s", type(error).__name__)
+            return
         if answer is not None and (channel := order.get("reply")) is not None:
             await attempt(
                 "Answering another worker", others.send(channel, {"type": "novasonic.answer", "answer": answer})
