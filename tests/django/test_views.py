@@ -219,9 +219,9 @@ async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking
     meters = metering.Meters()
     for module in ("novasonic.contrib.django.metering", "novasonic.contrib.django.views.exposition"):
         monkeypatch.setattr(f"{module}.meters", meters)
-    snapshot = SimpleNamespace(
-        waiting=1, pools={"us-east-1": SimpleNamespace(leases=7)}, refusals={"owner_usd": 2}, redis="down"
-    )
+    pools = {"us-east-1": 7, "page-0123/us-east-1": 1, "page-4567/us-east-1": 2}
+    pools = {name: SimpleNamespace(leases=leases) for name, leases in pools.items()}
+    snapshot = SimpleNamespace(waiting=1, pools=pools, refusals={"owner_usd": 2}, redis="down")
     monkeypatch.setattr("novasonic.contrib.django.views.exposition.snapshots", lambda: [snapshot])
     companion = metering.Metering(None)
     await companion.opened(None)
@@ -245,6 +245,7 @@ async def test_metrics_are_those_of_what_happened(settings, monkeypatch, talking
         "novasonic_sessions 1.0",
         "novasonic_waiting 1.0",
         'novasonic_leases{pool="us-east-1"} 7.0',
+        'novasonic_leases{pool="page"} 3.0',
         'novasonic_refusals_total{reason="owner_usd"} 2.0',
         "novasonic_redis_down 1.0",
         "novasonic_draining 0.0",

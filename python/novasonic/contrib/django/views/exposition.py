@@ -57,7 +57,11 @@ def _limits(known: Sequence[Snapshot]) -> Iterator[Metric]:
     pools: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
     for snapshot in known:
-        pools |= Counter({pool: count.leases for pool, count in snapshot.pools.items()})
+        leases_of: Counter[str] = Counter()
+        for pool, found in snapshot.pools.items():
+            # Of a page with keys of its own: together, since each has a pool, by which its user could be told again.
+            leases_of["page" if pool.startswith("page-") else pool] += found.leases
+        pools |= leases_of
         refusals += Counter(snapshot.refusals)
     waiting = sum(snapshot.waiting for snapshot in known)
     yield _gauge("novasonic_waiting", "Conversations of this process that stand in line for a stream.", waiting)
