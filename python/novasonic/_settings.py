@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from novasonic.config import Continuation, Limits, Message, Timeouts
@@ -11,6 +12,7 @@ from novasonic.tools import Tool
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 # What audio devices have; the core resamples all but the service's own 8, 16 and 24 kHz.
 _LOWEST_RATE = 8_000
 _HIGHEST_RATE = 192_000
@@ -23,6 +25,12 @@ def require_text(name: str, value: object, *, optional: bool = False) -> None:
     if not isinstance(value, str) or not value.strip():
         shown = type(value).__name__ if not isinstance(value, str) else "empty"
         raise ConfigError(f"{name} must be a non-empty string; it is {shown}.", code=f"invalid_{name}")
+
+
+def require_region(value: str | None) -> None:
+    # It becomes a label of the service's host name: a dot or a slash would name another host.
+    if value is not None and not _REGION.fullmatch(value):
+        raise ConfigError(f"region is {value!r}.", code="invalid_region", cure="Write it as AWS does: us-east-1.")
 
 
 def require_rate(name: str, hz: object) -> None:

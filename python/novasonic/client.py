@@ -17,6 +17,7 @@ from novasonic._settings import (
     require_count,
     require_first_turn,
     require_rate,
+    require_region,
     require_share,
     require_text,
     require_turn_taking,
@@ -98,6 +99,7 @@ class NovaSonic:
             self._provider = credentials
         for name, value in (("region", region), ("profile", profile), ("endpoint_url", endpoint_url)):
             require_text(name, value, optional=True)
+        require_region(region)
         self._core = _core.Client(
             region=region,
             profile=profile,

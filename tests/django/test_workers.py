@@ -333,3 +333,20 @@ async def test_a_worker_goes_on_without_its_redis_and_comes_back_with_it(open_pa
 async def listed_elsewhere(redis):
     with SyncRedis.from_url(redis.url) as client:
         return client.exists(key("worker", worker_id())) and client.zcard("asgi:group:novasonic.workers")
+
+
+async def test_what_takes_its_cancellation_for_something_else_is_stopped_all_the_same():
+    lost = []
+
+    async def listener():
+        while len(lost) < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost.append("as redis-py does")
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(listener())
+    await asyncio.sleep(0)
+    await supervisor._stop([task])
+    assert task.cancelled()
