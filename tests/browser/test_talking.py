@@ -209,8 +209,8 @@ async def test_the_page_tells_how_much_was_heard(tone_voice, visit):
         assert heard_ms == sorted(heard_ms)
         heard_for = await page.probe("heard.filter(h => h.rms > 0.1).at(-1).at - heard.find(h => h.rms > 0.1).at")
         assert heard_ms[-1] == pytest.approx(heard_for, abs=300)
-        # Each 250 ms, and once for the flush; bounded generously, for the browser may be late and then early.
-        assert len(told) <= heard_ms[-1] / 250 + 2
+        # Each 250 ms, once for the flush, and where a busy machine lets the sound run dry; each quantum were 2.7 ms.
+        assert len(told) <= heard_ms[-1] / 250 + 6
         # An answer that is stopped before its first sound: nothing of it was heard.
         await page.page.evaluate(
             """() => {
