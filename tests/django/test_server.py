@@ -126,40 +126,48 @@ async def test_close_codes_reach_the_browser(stock, frame, code):
 async def test_a_slow_neighbour_delays_nobodys_audio(site):
     """With Channels' stock dispatcher a frame waits for the neighbour's query: p90 is above 200 ms."""
     cookie = site.sign_in()
+    alone = await round_trips(site, cookie)
     stop = asyncio.Event()
-
-    async def neighbour():
-        async with connect(site, "slow/", cookie=cookie) as page:
-            while not stop.is_set():
-                await page.send("x")
-                await page.recv()
-                await asyncio.sleep(0.1)
-
-    async def talker(number):
-        round_trips = []
-        async with connect(site, "voice/", cookie=cookie) as page:
-            await page.send(json.dumps({"type": "initialize"}))
-            await receive_json(page, "initialized")
-            await asyncio.sleep(number * FRAME_SECONDS / 10)
-            for _ in range(150):
-                sent_at = time.perf_counter()
-                await page.send(FRAME)
-                while not isinstance(await asyncio.wait_for(page.recv(), 20), bytes):
-                    pass
-                round_trips.append(time.perf_counter() - sent_at)
-                await asyncio.sleep(max(0, sent_at + FRAME_SECONDS - time.perf_counter()))
-        return round_trips
-
-    slow = asyncio.create_task(neighbour())
-    results = await asyncio.gather(*(talker(number) for number in range(10)))
+    slow = asyncio.create_task(slow_neighbour(site, cookie, stop))
+    beside = await round_trips(site, cookie)
     stop.set()
     await slow
-    round_trips = [seconds * 1000 for result in results for seconds in result[10:]]
-    percentiles = statistics.quantiles(round_trips, n=100)
-    p50, p90, p99 = percentiles[49], percentiles[89], percentiles[98]
-    print(f"beside a slow neighbour: p50 {p50:.1f} ms, p90 {p90:.1f} ms, p99 {p99:.1f} ms")
-    assert p90 < 100
-    assert p99 < 250
+    for name, (p50, p90, p99) in (("alone", alone), ("beside a slow neighbour", beside)):
+        print(f"{name}: p50 {p50:.1f} ms, p90 {p90:.1f} ms, p99 {p99:.1f} ms")
+    # One query is 300 ms; the machine's own noise is a fraction of it.
+    assert beside[1] < alone[1] + 50
+    assert beside[2] < alone[2] + 150
+
+
+async def slow_neighbour(site, cookie, stop):
+    async with connect(site, "slow/", cookie=cookie) as page:
+        while not stop.is_set():
+            await page.send("x")
+            await page.recv()
+            await asyncio.sleep(0.1)
+
+
+async def round_trips(site, cookie):
+    """Return p50, p90 and p99, in ms, of ten pages' frames to the service and back."""
+    taken = await asyncio.gather(*(one_pages_round_trips(site, cookie, number) for number in range(10)))
+    percentiles = statistics.quantiles([seconds * 1000 for page in taken for seconds in page[10:]], n=100)
+    return percentiles[49], percentiles[89], percentiles[98]
+
+
+async def one_pages_round_trips(site, cookie, number):
+    taken = []
+    async with connect(site, "voice/", cookie=cookie) as page:
+        await page.send(json.dumps({"type": "initialize"}))
+        await receive_json(page, "initialized")
+        await asyncio.sleep(number * FRAME_SECONDS / 10)
+        for _ in range(150):
+            sent_at = time.perf_counter()
+            await page.send(FRAME)
+            while not isinstance(await asyncio.wait_for(page.recv(), 20), bytes):
+                pass
+            taken.append(time.perf_counter() - sent_at)
+            await asyncio.sleep(max(0, sent_at + FRAME_SECONDS - time.perf_counter()))
+    return taken
 
 
 @pytest.mark.slow
