@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import urllib.parse
 import urllib.request
@@ -15,8 +16,10 @@ from django.db import OperationalError, connections
 from django.test import AsyncClient
 from django.views.debug import ExceptionReporter
 
+from novasonic.contrib.asgi.companion import Refused
 from novasonic.contrib.django import grant
 from novasonic.contrib.django.limits import office
+from novasonic.contrib.django.limits.memory import MemoryStore
 from novasonic.contrib.django.limits.office import lease_for_page
 from novasonic.contrib.django.models import AccessRecord
 from novasonic.contrib.django.views import live
@@ -297,6 +300,24 @@ async def test_a_failure_tells_no_detail_and_leaves_no_lease(client, failure, st
     for secret in ("111122223333", "the-sites-secret", "AKIASITE", "role/page"):
         assert secret not in said
     assert "sts: " in caplog.text, "the operator is told the code"
+
+
+async def test_a_lease_lasts_as_long_as_keys_that_came_late(client, user, sts, monkeypatch):
+    now = [1_000_000.0]
+    monkeypatch.setattr(office, "_locals", {(os.getpid(), None): MemoryStore(lambda: now[0])})
+    assume = grant.assume
+
+    def slowly(*args):
+        now[0] += 15
+        return assume(*args)
+
+    monkeypatch.setattr(grant, "assume", slowly)
+    assert (await client.post("/credentials/")).status_code == 200
+    now[0] += grant.SECONDS - 1
+    with pytest.raises(Refused):
+        await lease_for_page(owner=str(user.pk), seconds=900, region="us-east-1")
+    now[0] += 5
+    await assert_that_nothing_is_lent()
 
 
 async def test_no_log_line_holds_the_keys(client, sts, caplog):

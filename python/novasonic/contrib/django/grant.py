@@ -33,6 +33,8 @@ _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _CONNECT_SECONDS = 3
 _READ_SECONDS = 5
 _ATTEMPTS = 2
+ASKING_SECONDS = _ATTEMPTS * (_CONNECT_SECONDS + _READ_SECONDS)
+"""So long STS may take."""
 
 # By process too, as clients of the service are: one made before fork must not serve the child. No lock, which would
 # hang a child if it were held at fork; two threads that ask first at the same moment both build one.

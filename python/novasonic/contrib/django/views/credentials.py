@@ -71,7 +71,8 @@ class CredentialsView(ApiView):
             raise Refusal(503, "draining", "Try again in a moment.", retry_after=1)
         settings = get_settings()
         name = grant.session_name(user.pk)
-        lease = await live.lend(user, seconds=grant.SECONDS, region=settings.region)
+        # Keys last from when STS gives them, and the lease from before it is asked.
+        lease = await live.lend(user, seconds=grant.SECONDS + grant.ASKING_SECONDS, region=settings.region)
         try:
             keys = await asyncio.to_thread(grant.assume, settings, name)
             # Before they are given: keys that nobody wrote down would be nobody's.
