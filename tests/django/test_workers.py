@@ -19,7 +19,7 @@ from workersupport import Talker, configured, fresh_worker, redis_layer, say
 import novasonic
 from novasonic.contrib.asgi.companion import Conversation
 from novasonic.contrib.django.workers import drain, fence, layer, supervision, supervisor
-from novasonic.contrib.django.workers.shared import key, worker_id
+from novasonic.contrib.django.workers.shared import key, stop, worker_id
 from novasonic.emulator import Emulator
 
 # Whether there are rows too is asked even where what was said is not in them.
@@ -348,5 +348,5 @@ async def test_what_takes_its_cancellation_for_something_else_is_stopped_all_the
 
     task = asyncio.create_task(listener())
     await asyncio.sleep(0)
-    await supervisor._stop([task])
+    await stop([task])
     assert task.cancelled()

@@ -156,7 +156,7 @@ def from_event(event: events.Event) -> dict[str, Any] | None:
                 "speechOut": tokens.speech_out,
                 "textOut": tokens.text_out,
             }
-            return {"type": "usage", "turn": event.turn, "total": total, "usd": event.usd}
+            return {"type": "usage", "turn": event.turn, "total": total, "usd": round(event.usd, 9)}
         case events.Renewing():
             return {"type": "renewing", "turn": event.turn, "reason": event.reason}
         case events.Renewed():

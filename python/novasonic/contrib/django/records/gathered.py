@@ -90,7 +90,7 @@ class Gathered:
     def called(self, event: events.ToolCall) -> None:
         """A tool is called."""
         self.calls[event.id] = {
-            "call_id": event.id[:100],
+            "call_id": clean(event.id, 100),
             "turn": event.turn or 0,
             "name": clean(event.name, 100),
             "arguments": bounded_json(dict(event.arguments)) if self._keeps_arguments else None,

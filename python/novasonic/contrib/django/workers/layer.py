@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from .shared import attempt
+from .shared import attempt, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,7 @@ async def ask(
         # Nobody knows how many there are: that no more answers come is how it ends.
         await asyncio.wait({collecting}, timeout=seconds)
     finally:
-        collecting.cancel()
-        [outcome] = await asyncio.gather(collecting, return_exceptions=True)
+        [outcome] = await stop([collecting])
     if isinstance(outcome, Exception):
         logger.warning("Asking the other workers did not work: %s", type(outcome).__name__)
     return answers

@@ -16,9 +16,9 @@ from django.core.exceptions import ImproperlyConfigured
 from novasonic.contrib.django.conf import get_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
-__all__ = ["SHARED_SECONDS", "STARTED_AT", "attempt", "held_redis", "key", "open_redis", "worker_id"]
+__all__ = ["SHARED_SECONDS", "STARTED_AT", "attempt", "held_redis", "key", "open_redis", "stop", "worker_id"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,17 @@ def _connect(url: str) -> Any:
     # Once more, for a connection of the pool may have died unnoticed; redis-py's own ten times last for seconds.
     bounds = {"socket_timeout": SHARED_SECONDS, "socket_connect_timeout": SHARED_SECONDS}
     return redis.Redis.from_url(url, **bounds, retry=retry)
+
+
+async def stop(tasks: Sequence[asyncio.Task[None]]) -> list[BaseException | None]:
+    """Cancel tasks until they have ended, and return what each ended with."""
+    pending = set(tasks)
+    while pending:
+        # Over and over: redis-py loses a cancellation that meets a wait for a connection.
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=SHARED_SECONDS)
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -18,11 +18,11 @@ from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.conf import get_settings
 
 from . import drain, fence, layer, revocation
-from .shared import SHARED_SECONDS, attempt, held_redis, key, open_redis, worker_id
+from .shared import SHARED_SECONDS, attempt, held_redis, key, open_redis, stop, worker_id
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from novasonic.contrib.asgi.companion import Conversation
 
@@ -114,7 +114,7 @@ class Supervisor:
         # First of all, so that a conversation that begins meanwhile gets one of its own.
         del _supervisors[self.loop]
         self.empty.set()
-        await _stop(self._services)
+        await stop(self._services)
         if self._rechecking is not None:
             await asyncio.wait({self._rechecking}, timeout=SHARED_SECONDS)
         if (others := layer.between_workers()) is not None and self._channel is not None:
@@ -279,16 +279,6 @@ class Supervisor:
                     self.revoke(live)
                 live.recheck_at = self.loop.time() + min(pause, verdict.seconds_left)
         await self._verify(due)
-
-
-async def _stop(tasks: Sequence[asyncio.Task[None]]) -> None:
-    pending = set(tasks)
-    while pending:
-        # Over and over: redis-py loses a cancellation that meets a wait for a connection.
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=SHARED_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def present() -> Supervisor:
