@@ -625,7 +625,7 @@ async fn connections_may_be_refused_or_never_answered() {
     let first_byte = async |emulator: &Emulator| {
         let mut socket = TcpStream::connect(emulator.https_addr()).await.unwrap();
         let mut byte = [0];
-        timeout(Duration::from_millis(300), socket.read(&mut byte)).await
+        timeout(Duration::from_secs(10), socket.read(&mut byte)).await
     };
     let emulator = refuse(false);
     assert_eq!(first_byte(&emulator).await.unwrap().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
