@@ -63,6 +63,7 @@ class RedisStore:
             raise ImproperlyConfigured('NOVASONIC["REDIS_URL"] is set: install redis (redis-py).') from error
         self._url = url
         self._client: Any = None
+        self._closing: asyncio.Task[None] | None = None
         self._script: str | None = None
         self._queue: list[tuple[str, str, asyncio.Future[dict[str, Any]]]] = []
         self._sender: asyncio.Task[None] | None = None
@@ -138,7 +139,10 @@ class RedisStore:
             await asyncio.wait({sender})
         if client is not None and client is self._client:
             self._client = None
-            await _close(client)
+            # By itself: whoever is cancelled here leaves no connection half closed, and who comes next waits for it.
+            self._closing = asyncio.create_task(_close(client), name="novasonic-limits-close")
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
 
     async def _ask(self, verb: str, claim: Claim, **more: Any) -> dict[str, Any]:
         return await self._put(verb, claim, **more)
