@@ -165,7 +165,7 @@ async def test_a_page_may_have_its_devices_rates(open_page, parrot, input_rate, 
     assert len(page.audio) / 2 / output_rate == pytest.approx(1.1, abs=0.2)
 
 
-async def test_a_limit_ends_politely(open_page, parrot):
+async def test_a_limit_ends_politely(open_page, parrot, eventually):
     class Brief(Talker):
         limits = novasonic.Limits(seconds=0.5)
 
@@ -174,7 +174,7 @@ async def test_a_limit_ends_politely(open_page, parrot):
         assert await page.until_closed() == 1000
         assert page.messages[-1] == {"type": "closed", "reason": "limit"}
         assert not page.of_type("error")
-    assert parrot.streams[-1].ended == "clean"
+    await eventually(lambda: parrot.streams[-1].ended == "clean")
 
 
 async def test_what_the_page_played_is_told_and_never_more_than_it_was_sent(open_page, monkeypatch):
@@ -225,14 +225,14 @@ async def test_interrupt_stops_the_sound(open_page):
         assert len(page.audio) == heard
 
 
-async def test_close_ends_in_order(open_page, parrot):
+async def test_close_ends_in_order(open_page, parrot, eventually):
     async with open_page(Talker) as page:
         await page.send({"type": "text_message", "text": "Hello"})
         await page.until("turn_ended", turn=1)
         await page.send({"type": "close"})
         assert await page.until_closed() == 1000
         assert page.messages[-1] == {"type": "closed", "reason": "closed"}
-    assert parrot.streams[-1].ended == "clean"
+    await eventually(lambda: parrot.streams[-1].ended == "clean")
 
 
 async def test_close_before_anything_was_opened(open_page):
@@ -241,12 +241,12 @@ async def test_close_before_anything_was_opened(open_page):
         assert await page.until_closed() == 1000
 
 
-async def test_a_page_that_goes_away_closes_its_session(open_page, parrot):
+async def test_a_page_that_goes_away_closes_its_session(open_page, parrot, eventually):
     async with open_page(Talker) as page:
         await page.send({"type": "text_message", "text": "word " * 200})
         while not page.audio:
             await page.next()
-    assert parrot.streams[-1].ended is not None
+    await eventually(lambda: parrot.streams[-1].ended is not None)
 
 
 async def test_a_page_that_goes_away_while_the_conversation_opens(open_page):
@@ -271,6 +271,26 @@ async def test_a_consumer_that_is_cancelled_twice_ends_its_conversation(open_pag
             await page.communicator.future
     await eventually(lambda: parrot.streams[-1].ended is not None)
     await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_page_found_gone_by_the_relay_and_by_its_socket_closes_its_session(open_page, eventually, steps):
+    sessions = []
+
+    class Known(Talker):
+        async def on_transcript(self, event):
+            sessions.append(self.session)
+            self.outlet.gone = True
+
+    async with open_page(Known) as page:
+        await page.send({"type": "text_message", "text": "Hello"})
+        await eventually(lambda: sessions)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        page.communicator.future.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await page.communicator.future
+    assert " open>" not in repr(sessions[0])
 
 
 async def test_a_consumer_that_is_cancelled_leaves_no_task(open_page):

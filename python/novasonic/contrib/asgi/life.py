@@ -43,11 +43,15 @@ class Life:
             await handler.wanted.wait()
             for companion in handler.companions:
                 await companion.admit()
-            async with handler.get_client().connect(**await self._arguments()) as session:
+            session = await handler.get_client().connect(**await self._arguments())
+            try:
                 for companion in handler.companions:
                     await companion.opened(session)
                 await handler.open(session)
                 reason = await handler.relay.run(session)
+            finally:
+                # The relay may have found that the page is gone just before whoever holds the socket cancels this.
+                await to_its_end(session.aclose())
             await handler.finish(CloseCode.NORMAL, reason=reason)
         except (Refused, novasonic.NovaSonicError) as failure:
             reason, error = "refused" if isinstance(failure, Refused) else "error", failure
