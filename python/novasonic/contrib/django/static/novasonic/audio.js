@@ -1,5 +1,9 @@
 /** Microphone and loudspeaker: the page's side of the two worklets. */
 
+/**
+ * @typedef {{pcm: ArrayBuffer, level: number}} Frame of the user's side; level is the RMS, 0 to 1
+ */
+
 /** Why there is no microphone, with words for the user. */
 export class MicrophoneError extends Error {
   name = "MicrophoneError";
@@ -39,8 +43,9 @@ export async function askForMicrophone() {
       audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
     });
   } catch (error) {
+    /** @type {Record<string, "denied" | "missing">} */
     const codes = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" };
-    throw new MicrophoneError(codes[error.name] ?? "busy");
+    throw new MicrophoneError(codes[/** @type {Error} */ (error).name] ?? "busy");
   }
 }
 
@@ -55,7 +60,7 @@ export class Capture {
    * @param {string} worklet address of capture-worklet.js
    * @param {number} rate Hz of the frames
    * @param {MediaStream | null} stream null: silence
-   * @param {(frame: {pcm: ArrayBuffer, level: number}) => void} onFrame level is the RMS, 0 to 1
+   * @param {(frame: Frame) => void} onFrame
    * @returns {Promise<Capture>}
    */
   static async open(worklet, rate, stream, onFrame) {
@@ -63,13 +68,20 @@ export class Capture {
       return await Capture.#at({ sampleRate: rate }, worklet, rate, stream, onFrame);
     } catch (error) {
       // Some browsers refuse to join a microphone to a context of another rate, or such a context at all.
-      if (error.name !== "NotSupportedError") {
+      if (/** @type {Error} */ (error).name !== "NotSupportedError") {
         throw error;
       }
       return await Capture.#at({}, worklet, rate, stream, onFrame);
     }
   }
 
+  /**
+   * @param {AudioContextOptions} options
+   * @param {string} worklet
+   * @param {number} rate
+   * @param {MediaStream | null} stream
+   * @param {(frame: Frame) => void} onFrame
+   */
   static async #at(options, worklet, rate, stream, onFrame) {
     const context = new AudioContext(options);
     try {
@@ -81,7 +93,13 @@ export class Capture {
     }
   }
 
-  /** @private use `Capture.open` */
+  /**
+   * @private use `Capture.open`
+   * @param {AudioContext} context
+   * @param {number} rate
+   * @param {MediaStream | null} stream
+   * @param {(frame: Frame) => void} onFrame
+   */
   constructor(context, rate, stream, onFrame) {
     this.#context = context;
     this.#stream = stream;
@@ -137,7 +155,7 @@ export class Playback {
   /**
    * @param {string} worklet address of playback-worklet.js
    * @param {number} rate Hz of the audio that will be pushed
-   * @param {(report: object) => void} onReport `playing`, `played`, `drained` and `flushed` of playout.js
+   * @param {(report: import("./playout.js").PlaybackReport) => void} onReport
    * @returns {Promise<Playback>}
    */
   static async open(worklet, rate, onReport) {
@@ -151,7 +169,12 @@ export class Playback {
     return new Playback(context, rate, onReport);
   }
 
-  /** @private use `Playback.open` */
+  /**
+   * @private use `Playback.open`
+   * @param {AudioContext} context
+   * @param {number} rate
+   * @param {(report: import("./playout.js").PlaybackReport) => void} onReport
+   */
   constructor(context, rate, onReport) {
     this.#context = context;
     this.#node = new AudioWorkletNode(context, "novasonic-playback", {

@@ -20,18 +20,25 @@ class Capture extends AudioWorkletProcessor {
   #muted = false;
   #running = true;
 
+  /** @param {{processorOptions: {rate: number}}} options */
   constructor({ processorOptions: { rate } }) {
     super();
     this.#frameSize = Math.round((rate * FRAME_MS) / 1000);
     this.#frame = new Int16Array(this.#frameSize);
     this.#resampler = sampleRate === rate ? null : new Resampler(sampleRate, rate);
+    /** @param {MessageEvent<{muted?: boolean, stop?: boolean}>} event */
     this.port.onmessage = ({ data }) => {
       this.#muted = data.muted ?? this.#muted;
       this.#running = !data.stop;
     };
   }
 
+  /**
+   * @param {Float32Array[][]} inputs
+   * @param {Float32Array[][]} outputs
+   */
   process([channels], [output]) {
+    /** @type {Float32Array} */
     let samples = new Float32Array(output[0].length);
     if (!this.#muted) {
       for (const channel of channels) {

@@ -16,6 +16,7 @@ export class Comeback {
   token = null;
   #random;
   #notBefore = -Infinity;
+  /** @type {number | null} */
   #lostAt = null;
   #attempts = 0;
 

@@ -30,8 +30,18 @@ const MAX_KEPT_SECONDS = 2;
  *   message (wire.js); a `tool_approval` waits for `approve`
  * - `level`: {level: number} loudness of the user's side, RMS from 0 to 1, some 31 times a second
  * - `flushed`: {ms: number} how long a barge-in took from the server's message to silence
+ *
+ * @typedef {{[M in wire.ServerMessage as M["type"]]: M} & {state: {state: State, words: string}, level: {level: number},
+ *   flushed: {ms: number}}} Details of the events, by type
+ * @typedef {{
+ *   addEventListener<T extends keyof Details>(type: T, listener: (event: CustomEvent<Details[T]>) => void,
+ *     options?: boolean | AddEventListenerOptions): void,
+ *   removeEventListener<T extends keyof Details>(type: T, listener: (event: CustomEvent<Details[T]>) => void,
+ *     options?: boolean | EventListenerOptions): void,
+ *   dispatchEvent(event: Event): boolean,
+ * }} Target
  */
-export class Conversation extends EventTarget {
+export class Conversation extends /** @type {new () => Target} */ (EventTarget) {
   /** @type {State} */
   state = "idle";
   /** Whether a microphone is open. */
@@ -46,8 +56,11 @@ export class Conversation extends EventTarget {
 
   #options;
   #choices;
+  /** @type {WebSocket | null} */
   #socket = null;
+  /** @type {Capture | null} */
   #capture = null;
+  /** @type {Promise<void> | null} */
   #opening = null;
   #reads = false;
   #turn = 0;
@@ -59,7 +72,11 @@ export class Conversation extends EventTarget {
   #comeback = new Comeback();
   /** Of the attempt that waits. */
   #timer = 0;
-  /** Ends the wait of those who want to say something meanwhile. @type {{resolve: Function, reject: Function} | null} */
+  /**
+   * Ends the wait of those who want to say something meanwhile.
+   *
+   * @type {{resolve: (value: void) => void, reject: (error: Error) => void} | null}
+   */
   #returning = null;
   #retryable = false;
   #refusal = "";
@@ -70,8 +87,8 @@ export class Conversation extends EventTarget {
 
   /**
    * @param {{socket: string, captureWorklet: string, playbackWorklet: string}} options `socket` is a path or address
-   * @param {object | (() => object | Promise<object>)} [choices] of `initialize`, as far as the site allows; a function is
-   *   asked for each socket anew, as one-time tickets need
+   * @param {wire.Choices | (() => wire.Choices | Promise<wire.Choices>)} [choices] of `initialize`, as far as the site
+   *   allows; a function is asked for each socket anew, as one-time tickets need
    */
   constructor(options, choices = {}) {
     super();
@@ -114,7 +131,7 @@ export class Conversation extends EventTarget {
       await this.start({ microphone: false });
     }
     const id = `m${++this.#messageNumber}`;
-    this.#socket.send(wire.textMessage(text, id));
+    /** @type {WebSocket} */ (this.#socket).send(wire.textMessage(text, id));
     return id;
   }
 
@@ -133,7 +150,7 @@ export class Conversation extends EventTarget {
     }
     this.#reads = true;
     try {
-      await this.#capture.play(file);
+      await /** @type {Capture} */ (this.#capture).play(file);
     } finally {
       this.#reads = false;
     }
@@ -151,7 +168,7 @@ export class Conversation extends EventTarget {
     this.muted = muted;
     this.#capture?.mute(muted);
     if (this.open) {
-      this.#socket.send(wire.command(muted ? "mute" : "unmute"));
+      /** @type {WebSocket} */ (this.#socket).send(wire.command(muted ? "mute" : "unmute"));
     }
   }
 
@@ -174,7 +191,7 @@ export class Conversation extends EventTarget {
    */
   approve(id, approve) {
     if (this.open) {
-      this.#socket.send(wire.toolApproval(id, approve));
+      /** @type {WebSocket} */ (this.#socket).send(wire.toolApproval(id, approve));
     }
   }
 
@@ -199,6 +216,7 @@ export class Conversation extends EventTarget {
     this.#turn = 0;
     this.#silenced = 0;
     this.#cut = 0;
+    /** @type {WebSocket | null} */
     let socket = null;
     try {
       const choices = await this.#chosen();
@@ -221,7 +239,7 @@ export class Conversation extends EventTarget {
       }
     } catch (error) {
       if (socket === this.#socket) {
-        this.#end("failed", error.message);
+        this.#end("failed", /** @type {Error} */ (error).message);
       }
       throw error;
     }
@@ -232,7 +250,12 @@ export class Conversation extends EventTarget {
     return typeof this.#choices === "function" ? await this.#choices() : this.#choices;
   }
 
-  /** Open a socket in place of the present one; fulfilled by `initialized`. */
+  /**
+   * Open a socket in place of the present one; fulfilled by `initialized`.
+   *
+   * @param {wire.Choices} choices
+   * @returns {Promise<void>}
+   */
   #dial(choices) {
     const socket = new WebSocket(new URL(this.#options.socket, location.href.replace(/^http/, "ws")));
     socket.binaryType = "arraybuffer";
@@ -255,6 +278,7 @@ export class Conversation extends EventTarget {
     });
   }
 
+  /** @param {number} code */
   #closed(code) {
     // What is lost before the page could talk is reported to whoever wanted to.
     const begun = this.#opening === null || this.#returning !== null;
@@ -268,8 +292,10 @@ export class Conversation extends EventTarget {
     }
   }
 
+  /** @param {number} ms */
   #comeBackIn(ms) {
     if (!this.#returning) {
+      /** @type {Promise<void>} */
       const back = new Promise((resolve, reject) => {
         this.#returning = { resolve, reject };
       });
@@ -285,6 +311,7 @@ export class Conversation extends EventTarget {
 
   async #comeBack() {
     const returning = this.#returning;
+    /** @type {wire.Choices | null} */
     let choices = null;
     try {
       choices = await this.#chosen();
@@ -306,20 +333,21 @@ export class Conversation extends EventTarget {
     this.#returning = null;
     this.#enter("listening");
     if (this.muted) {
-      this.#socket.send(wire.command("mute"));
+      /** @type {WebSocket} */ (this.#socket).send(wire.command("mute"));
     }
     for (const pcm of this.#kept) {
-      this.#socket.send(pcm);
+      /** @type {WebSocket} */ (this.#socket).send(pcm);
     }
     this.#forgetKept();
     returning.resolve();
   }
 
+  /** @param {ArrayBuffer} pcm */
   #keep(pcm) {
     this.#kept.push(pcm);
     this.#keptBytes += pcm.byteLength;
     while (this.#keptBytes > MAX_KEPT_SECONDS * 2 * this.#rates.input) {
-      this.#keptBytes -= this.#kept.shift().byteLength;
+      this.#keptBytes -= /** @type {ArrayBuffer} */ (this.#kept.shift()).byteLength;
       this.counts.droppedFrames += 1;
     }
   }
@@ -329,11 +357,13 @@ export class Conversation extends EventTarget {
     this.#keptBytes = 0;
   }
 
+  /** @param {MediaStream} stream */
   async #listen(stream) {
     await this.#openCapture(stream);
     this.listens = true;
   }
 
+  /** @param {MediaStream | null} stream */
   async #openCapture(stream) {
     const capture = await Capture.open(this.#options.captureWorklet, this.#rates.input, stream, (frame) =>
       this.#captured(frame),
@@ -343,6 +373,7 @@ export class Conversation extends EventTarget {
     capture.mute(this.muted);
   }
 
+  /** @param {import("./audio.js").Frame} frame */
   #captured({ pcm, level }) {
     // Nothing is sent in between: the server's session sends silence where no frame comes.
     const heard = !this.pushToTalk || this.pressed || this.#reads;
@@ -362,6 +393,7 @@ export class Conversation extends EventTarget {
     }
   }
 
+  /** @param {string | ArrayBuffer} data @param {(value: void) => void} opened */
   #receive(data, opened) {
     if (data instanceof ArrayBuffer) {
       if (this.#turn !== this.#silenced) {
@@ -373,7 +405,7 @@ export class Conversation extends EventTarget {
     try {
       message = wire.parse(data);
     } catch (error) {
-      this.#end("failed", error.message);
+      this.#end("failed", /** @type {Error} */ (error).message);
       return;
     }
     switch (message.type) {
@@ -431,6 +463,7 @@ export class Conversation extends EventTarget {
     this.playback?.flush();
   }
 
+  /** @param {import("./playout.js").PlaybackReport} report */
   #playbackReports(report) {
     if (!this.playback) {
       // On its way when the conversation ended: nobody speaks any more.
@@ -461,13 +494,14 @@ export class Conversation extends EventTarget {
     }
   }
 
-  /** Cumulative: a smaller figure than one told before changes nothing. */
+  /** Cumulative: a smaller figure than one told before changes nothing. @param {number | null} turn @param {number} ms */
   #sendPlayed(turn, ms) {
     if (turn && this.#socket?.readyState === WebSocket.OPEN) {
       this.#socket.send(wire.played(turn, ms));
     }
   }
 
+  /** @param {"ended" | "failed"} state @param {string} words */
   #end(state, words) {
     const socket = this.#socket;
     this.#socket = null;
@@ -497,6 +531,11 @@ export class Conversation extends EventTarget {
     this.#tell("state", { state, words });
   }
 
+  /**
+   * @template {keyof Details} T
+   * @param {T} type
+   * @param {Details[T]} detail
+   */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

@@ -3,6 +3,8 @@
 import { Playout } from "./playout.js";
 import { Resampler } from "./resampler.js";
 
+/** @import { PlaybackEvent, PlaybackOrder } from "./playout.js" */
+
 const REPORT_MS = 250;
 
 class Playback extends AudioWorkletProcessor {
@@ -13,13 +15,19 @@ class Playback extends AudioWorkletProcessor {
   #reportedMs = 0;
   #running = true;
 
+  /** @param {{processorOptions: {rate: number}}} options */
   constructor({ processorOptions: { rate } }) {
     super();
     this.#rate = rate;
     this.#resampler = this.#newResampler();
+    /** @param {MessageEvent<PlaybackOrder>} event */
     this.port.onmessage = ({ data }) => this.#take(data);
   }
 
+  /**
+   * @param {Float32Array[][]} _inputs
+   * @param {Float32Array[][]} outputs
+   */
   process(_inputs, [channels]) {
     const [out, ...others] = channels;
     this.#playout.render(out);
@@ -45,6 +53,7 @@ class Playback extends AudioWorkletProcessor {
     return this.#running;
   }
 
+  /** @param {PlaybackOrder} message */
   #take(message) {
     switch (message.type) {
       case "audio":
@@ -67,11 +76,13 @@ class Playback extends AudioWorkletProcessor {
     return sampleRate === this.#rate ? null : new Resampler(this.#rate, sampleRate);
   }
 
+  /** @param {Int16Array} pcm */
   #samples(pcm) {
     const samples = Float32Array.from(pcm, (value) => value / 32768);
     return this.#resampler ? this.#resampler.process(samples) : samples;
   }
 
+  /** @param {PlaybackEvent} event */
   #post(event) {
     const { underruns, lostMs, queuedMs } = this.#playout;
     this.port.postMessage({ ...event, underruns, lostMs, queuedMs });

@@ -13,8 +13,13 @@ const FADE_MS = 5;
 
 /**
  * @typedef {{type: "playing", turn: number}
- *   | {type: "drained", turn: number, ms: number}
+ *   | {type: "drained", turn: number | null, ms: number}
  *   | {type: "flushed", turn: number | null, ms: number, droppedMs: number}} PlayoutEvent
+ * @typedef {{turn: number, left: number, ended: boolean}} Run samples of one turn
+ * @typedef {{type: "audio", turn: number, pcm: ArrayBuffer} | {type: "end", turn: number} | {type: "flush"}
+ *   | {type: "stop"}} PlaybackOrder what the page sends to playback-worklet.js
+ * @typedef {PlayoutEvent | {type: "played", turn: number, ms: number}} PlaybackEvent
+ * @typedef {PlaybackEvent & {underruns: number, lostMs: number, queuedMs: number}} PlaybackReport what the page gets
  */
 
 export class Playout {
@@ -22,11 +27,12 @@ export class Playout {
   #ring;
   #start = 0;
   #length = 0;
-  /** @type {{turn: number, left: number, ended: boolean}[]} runs of samples in the ring, by turn */
+  /** @type {Run[]} runs of samples in the ring, by turn */
   #runs = [];
   #playing = false;
   #fadeLeft = 0;
   #droppedMs = 0;
+  /** @type {number | null} */
   #playedTurn = null;
   #playedSamples = 0;
   /** @type {PlayoutEvent[]} */
@@ -72,7 +78,7 @@ export class Playout {
     for (const run of this.#runs) {
       run.ended ||= run.turn === turn;
     }
-    if (this.#length === 0 && this.#runs.length > 0 && this.#runs.at(-1).ended) {
+    if (this.#length === 0 && this.#runs.length > 0 && /** @type {Run} */ (this.#runs.at(-1)).ended) {
       this.#drained();
     }
   }
@@ -102,7 +108,7 @@ export class Playout {
     }
     if (!this.#playing && this.#length > 0) {
       const lead = (this.#rate * LEAD_MS) / 1000;
-      if (this.#length >= lead || this.#runs.at(-1).ended) {
+      if (this.#length >= lead || /** @type {Run} */ (this.#runs.at(-1)).ended) {
         this.#playing = true;
         this.#events.push({ type: "playing", turn: this.#runs[0].turn });
       }
@@ -111,7 +117,7 @@ export class Playout {
     out.fill(0, count);
     if (this.#playing && count < out.length) {
       this.#playing = false;
-      if (this.#runs.at(-1).ended) {
+      if (/** @type {Run} */ (this.#runs.at(-1)).ended) {
         this.#drained();
       } else {
         this.underruns += 1;
@@ -135,6 +141,7 @@ export class Playout {
     return this.#ms(this.#length);
   }
 
+  /** @param {Float32Array} out */
   #renderFade(out) {
     const total = (this.#rate * FADE_MS) / 1000;
     const count = this.#read(out, Math.min(out.length, this.#fadeLeft));
@@ -162,6 +169,7 @@ export class Playout {
     this.#runs = this.#length > 0 ? this.#runs.filter((run) => run.left > 0) : [];
   }
 
+  /** @param {Float32Array} out @param {number} wanted */
   #read(out, wanted) {
     const count = Math.min(wanted, this.#length);
     const first = Math.min(count, this.#ring.length - this.#start);
@@ -173,6 +181,7 @@ export class Playout {
     return count;
   }
 
+  /** @param {number} count */
   #countPlayed(count) {
     while (count > 0) {
       const run = this.#runs[0];
@@ -191,6 +200,7 @@ export class Playout {
     }
   }
 
+  /** @param {number} more */
   #makeRoom(more) {
     let size = this.#ring.length;
     if (this.#length + more <= size) {
@@ -207,6 +217,7 @@ export class Playout {
     this.#start = 0;
   }
 
+  /** @param {number} samples */
   #ms(samples) {
     return (samples * 1000) / this.#rate;
   }

@@ -54,7 +54,11 @@ export class Resampler {
   }
 }
 
-/** One row of Blackman-windowed sinc per phase; `cutoff` is a part of the input's Nyquist frequency. */
+/**
+ * One row of Blackman-windowed sinc per phase.
+ *
+ * @param {number} cutoff a part of the input's Nyquist frequency
+ */
 function lowPass(cutoff) {
   const table = new Float32Array((PHASES + 1) * TAPS);
   for (let phase = 0; phase <= PHASES; phase++) {

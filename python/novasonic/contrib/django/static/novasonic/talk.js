@@ -19,19 +19,33 @@ const SAMPLE_WORDS = "The sample voice is asking for you";
 const TAKES_SPACE = "input, textarea, select, button, a, [contenteditable]";
 const UNHEARD_WORDS = { ...STATE_WORDS, listening: "Ready. Type, or press to talk.", speaking: "Speaking" };
 
+/**
+ * The elements of a page, by `data-part`.
+ *
+ * @typedef {Record<"transcript" | "talk" | "notice" | "talk-label" | "state" | "push" | "hold" | "mute" | "meters"
+ *   | "latency" | "cost" | "form", HTMLElement> & Record<"interrupt" | "sample", HTMLButtonElement>
+ *   & {wave: HTMLCanvasElement, text: HTMLInputElement}} Parts
+ */
+
 /** @param {HTMLElement} page an element that holds the parts, with `{% novasonic_attributes %}` */
 function talk(page) {
-  const part = (name) => page.querySelector(`[data-part="${name}"]`);
-  const { socket, captureWorklet, playbackWorklet, sample } = page.dataset;
+  /**
+   * @template {keyof Parts} N
+   * @param {N} name
+   */
+  const part = (name) => /** @type {Parts[N]} */ (page.querySelector(`[data-part="${name}"]`));
+  const { socket, captureWorklet, playbackWorklet, sample } = /** @type {Record<string, string>} */ (page.dataset);
   const conversation = new Conversation({ socket, captureWorklet, playbackWorklet });
   const transcript = new Transcript(part("transcript"));
   const wave = new Wave(part("wave"), part("talk"), conversation);
   let sampling = false;
 
+  /** @param {string} words */
   const notice = (words) => {
     part("notice").textContent = words;
     part("notice").hidden = !words;
   };
+  /** @param {boolean} open */
   const words = (open) => {
     const { state, listens, pushToTalk, pressed } = conversation;
     if (sampling && state === "listening") {
@@ -56,11 +70,12 @@ function talk(page) {
     part("interrupt").hidden = !open;
     part("interrupt").disabled = state !== "speaking";
   };
+  /** @param {"latency" | "cost"} name @param {string} text */
   const meter = (name, text) => {
     part(name).textContent = text;
     part("meters").hidden = false;
   };
-  /** Do what the user asked for; what fails is said on the page. */
+  /** Do what the user asked for; what fails is said on the page. @param {() => Promise<unknown>} action */
   const attempt = async (action) => {
     notice("");
     try {
@@ -68,7 +83,7 @@ function talk(page) {
     } catch (error) {
       // What broke the conversation was told by its `state`.
       if (error instanceof MicrophoneError || conversation.state !== "failed") {
-        notice(error.message);
+        notice(/** @type {Error} */ (error).message);
       }
     }
     show();
@@ -133,6 +148,7 @@ function talk(page) {
     part("mute").textContent = conversation.muted ? "Unmute" : "Mute";
   });
 
+  /** @param {string} text */
   const type = (text) => {
     transcript.typed(text);
     void attempt(() => conversation.sendText(text));
@@ -145,10 +161,11 @@ function talk(page) {
       type(text);
     }
   });
-  for (const button of page.querySelectorAll("[data-phrase]")) {
-    button.addEventListener("click", () => type(button.dataset.phrase));
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (page.querySelectorAll("[data-phrase]"))) {
+    button.addEventListener("click", () => type(/** @type {string} */ (button.dataset.phrase)));
   }
 
+  /** @param {boolean} on */
   const showSampling = (on) => {
     sampling = on;
     part("sample").disabled = on;
@@ -177,7 +194,9 @@ function talk(page) {
  * @param {(down: boolean) => void} tell
  */
 function holdable(button, tell) {
-  const isTaken = (target) => target !== button && target.closest?.(TAKES_SPACE) != null;
+  /** @param {EventTarget | null} target */
+  const isTaken = (target) => target !== button && /** @type {Partial<Element>} */ (target).closest?.(TAKES_SPACE) != null;
+  /** @param {KeyboardEvent} event */
   const isKey = ({ key, target }) => (key === " " && !isTaken(target)) || (key === "Enter" && target === button);
   button.addEventListener("pointerdown", (event) => {
     button.setPointerCapture(event.pointerId);
@@ -201,7 +220,9 @@ function holdable(button, tell) {
   window.addEventListener("blur", () => tell(false));
 }
 
-for (const page of document.querySelectorAll("[data-novasonic]")) {
+/** @type {NodeListOf<HTMLElement & {conversation?: Conversation}>} */
+const pages = document.querySelectorAll("[data-novasonic]");
+for (const page of pages) {
   // For the console and for tests.
   page.conversation = talk(page);
 }

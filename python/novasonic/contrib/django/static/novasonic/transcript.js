@@ -41,6 +41,7 @@ export class Transcript {
   /** A final text replaces the planned one of the same sentence. @param {import("./wire.js").Transcript} message */
   add({ role, text, final, turn, segment }) {
     const line = this.#line(role, turn, text);
+    /** @type {HTMLElement | null} */
     let sentence = line.querySelector(`[data-segment="${segment}"]`);
     if (!sentence) {
       sentence = document.createElement("span");
@@ -125,12 +126,18 @@ export class Transcript {
     this.#calls.clear();
   }
 
+  /** @param {string} id */
   #call(id) {
     const call = this.#calls.get(id) ?? {};
     this.#calls.set(id, call);
     return call;
   }
 
+  /**
+   * @param {string} role
+   * @param {number | null} turn
+   * @param {string} text
+   */
   #line(role, turn, text) {
     const key = `${turn} ${role}`;
     let line = this.#lines.get(key);
@@ -143,12 +150,14 @@ export class Transcript {
     return line;
   }
 
+  /** @param {string} role */
   #newLine(role) {
     const line = this.#append("p", "line");
     line.dataset.role = role;
     return line;
   }
 
+  /** @param {string} tag @param {string} className */
   #append(tag, className) {
     const element = document.createElement(tag);
     element.className = className;
@@ -168,5 +177,8 @@ export class Transcript {
  * @returns {string}
  */
 export function visible(text) {
-  return text.replace(/[^\P{C}\n]/gu, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
+  return text.replace(/[^\P{C}\n]/gu, (character) => {
+    const code = /** @type {number} */ (character.codePointAt(0));
+    return `\\u{${code.toString(16)}}`;
+  });
 }

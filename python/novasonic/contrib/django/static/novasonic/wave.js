@@ -1,13 +1,14 @@
 /** The level meter: the last two seconds of both sides as bars, and the glow of the talk button. */
 
 const BARS = 64;
-/** Speech is about 0.1 RMS; a meter that is linear to 1 hardly moves. */
+/** Speech is about 0.1 RMS; a meter that is linear to 1 hardly moves. @param {number} level */
 const height = (level) => Math.min(1, Math.sqrt(level) * 1.8);
 
 export class Wave {
   #canvas;
   #button;
   #conversation;
+  /** @type {{loud: number, answers: boolean}[]} */
   #bars = [];
   #samples = new Float32Array(1024);
   #running = false;
@@ -49,7 +50,7 @@ export class Wave {
 
   #draw() {
     const { width, height: full } = this.#canvas;
-    const pen = this.#canvas.getContext("2d");
+    const pen = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
     pen.clearRect(0, 0, width, full);
     if (!this.#running) {
       this.#bars = [];

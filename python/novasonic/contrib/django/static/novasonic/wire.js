@@ -33,9 +33,16 @@ export const PROTOCOL = 1;
  * @typedef {Initialized | Resumed | ResumeToken | Reconnect | Queued | Heartbeat | Transcript | TurnStarted | TurnEnded
  *   | Interrupted | AudioChunk | Usage | Tool | ToolApproval | Renewing | Renewed | ServerError | Closed
  *   | Unknown} ServerMessage
+ * @typedef {Exclude<ServerMessage, Unknown>} Known
+ * @typedef {{voice?: string, model?: string, region?: string, language?: string, audioFormat?: "binary" | "base64",
+ *   ticket?: string, resumeToken?: string | null}} Choices what the site lets a page choose
  */
 
-/** What each message must hold; a question mark allows null. */
+/**
+ * What each message must hold; a question mark allows null.
+ *
+ * @type {{[M in Known as M["type"]]: {[F in Exclude<keyof M, "type">]?: string}}}
+ */
 const FIELDS = {
   initialized: {
     protocol: "number",
@@ -88,7 +95,8 @@ export function parse(frame) {
   if (!Object.hasOwn(FIELDS, message.type)) {
     return { type: "unknown", name: message.type };
   }
-  for (const [field, type] of Object.entries(FIELDS[message.type])) {
+  const fields = /** @type {Record<string, string>} */ (FIELDS[/** @type {Known["type"]} */ (message.type)]);
+  for (const [field, type] of Object.entries(fields)) {
     const value = message[field];
     const nullable = type.endsWith("?");
     if (nullable && value == null) {
@@ -105,8 +113,7 @@ export function parse(frame) {
 }
 
 /**
- * @param {{voice?: string, model?: string, region?: string, language?: string, audioFormat?: "binary" | "base64",
- *   ticket?: string, resumeToken?: string}} [choices] what the site lets a page choose
+ * @param {Choices} [choices]
  * @returns {string}
  */
 export function initialize(choices = {}) {
@@ -148,7 +155,11 @@ export function command(type) {
   return JSON.stringify({ type });
 }
 
-/** Close codes of the server, in words for the user. 1005 and 1006 are the browser's own. */
+/**
+ * Close codes of the server, in words for the user. 1005 and 1006 are the browser's own.
+ *
+ * @type {Record<number, string>}
+ */
 const CLOSE_WORDS = {
   1000: "The conversation has ended.",
   1001: "The server goes away. Start again in a moment.",
