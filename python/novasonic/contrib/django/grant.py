@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
 from novasonic.catalog import regions_of
+from novasonic.contrib.asgi.choices import is_region
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,8 +26,6 @@ SECONDS = 900
 ACTIONS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream")
 """All that a conversation takes: the operation is authorised by the first, the second is its own name."""
 
-# A region becomes a part of host names and ARNs.
-REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d{1,2}")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,500}")
 _MODEL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.:_-]{0,200}")
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
@@ -67,7 +66,7 @@ def resource(model: str, region: str) -> str:
     Raises:
         GrantError: One of them is not what it should be; nothing of it goes into a policy.
     """
-    if not REGION.fullmatch(region):
+    if not is_region(region):
         raise GrantError("bad_region")
     if not _MODEL.fullmatch(model):
         raise GrantError("bad_model")
@@ -140,7 +139,7 @@ def _sts(boto3: Any, settings: Settings) -> tuple[Any, str]:
         session = boto3.Session(profile_name=settings.profile)
         # boto3 looks for AWS_DEFAULT_REGION, every newer tool for AWS_REGION.
         region = os.environ.get("AWS_REGION") or session.region_name
-    if region is None or not REGION.fullmatch(region):
+    if region is None or not is_region(region):
         raise GrantError("no_region")
     offered = regions_of(settings.model)
     if offered and region not in offered:

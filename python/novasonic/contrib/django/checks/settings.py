@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from novasonic import catalog
+from novasonic.contrib.asgi.choices import is_region
 from novasonic.contrib.asgi.origins import normal_origin
 from novasonic.contrib.django import grant
 from novasonic.contrib.django.conf import get_settings
@@ -90,7 +91,7 @@ def _models(found: Settings) -> Iterator[CheckMessage]:
     for key, region in places:
         if region is None:
             continue
-        if not grant.REGION.fullmatch(region):
+        if not is_region(region):
             yield error(5, f'NOVASONIC["{key}"]: {region!r} is no region.', "Write it as us-east-1.")
         elif region not in model.regions and endpoint(found) is None:
             offered = ", ".join(model.regions)

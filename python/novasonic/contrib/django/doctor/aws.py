@@ -11,8 +11,8 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPSHandler, Request, build_opener
 
 from novasonic.catalog import regions_of
+from novasonic.contrib.asgi.choices import is_region
 from novasonic.contrib.django.checks.base import endpoint, is_aws, is_installed, is_on_this_machine
-from novasonic.contrib.django.grant import REGION
 
 from .finding import Finding, State
 
@@ -138,7 +138,7 @@ def _region(settings: Settings) -> Finding:
     if region is None:
         cure = 'Set NOVASONIC["REGION"] or AWS_REGION, or a region in the AWS profile.'
         return Finding("region", "failed", "No region.", cure, "wrong_region")
-    if not REGION.fullmatch(region):
+    if not is_region(region):
         return Finding("region", "failed", f"{region!r} is no region.", "Write it as us-east-1.", "wrong_region")
     return Finding("region", "ok", f"{region}.")
 
@@ -164,7 +164,7 @@ def skew_seconds(settings: Settings) -> float | None:
         OSError: The service was not reached.
     """
     given, region = endpoint(settings), region_of(settings)
-    if given is None and (region is None or not REGION.fullmatch(region)):
+    if given is None and (region is None or not is_region(region)):
         return None
     url = given[1] if given is not None else f"https://bedrock-runtime.{region}.amazonaws.com"
     if not url.startswith(("https://", "http://")):
