@@ -164,6 +164,15 @@ test("whoever stops meanwhile is not brought back", async () => {
   assert.equal(conversation.state, "ended");
 });
 
+test("whoever stops when it has just come back stays stopped", async () => {
+  const { conversation } = await talking();
+  await last().closes(1006);
+  await wait(10_000);
+  conversation.addEventListener("initialized", () => conversation.stop());
+  await last().opens(initialized("t2"));
+  assert.equal(conversation.state, "ended");
+});
+
 for (const code of [1000, 4409, 4429, 4500]) {
   test(`nobody comes back from ${code}`, async () => {
     const { conversation } = await talking();

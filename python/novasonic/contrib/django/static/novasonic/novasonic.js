@@ -330,6 +330,9 @@ export class Conversation extends /** @type {new () => Target} */ (EventTarget) 
     } catch {
       return; // `#closed` has seen to it
     }
+    if (returning !== this.#returning) {
+      return; // a listener of `initialized` has stopped
+    }
     this.#returning = null;
     this.#enter("listening");
     if (this.muted) {
