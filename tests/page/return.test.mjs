@@ -1,9 +1,9 @@
-/** A page whose server goes away: the conversation against a socket that does what it is told. No audio in Node. */
+/** A page whose server goes away: the client against a socket that does what it is told. No audio in Node. */
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { Conversation } from "../../python/novasonic/contrib/django/static/novasonic/novasonic.js";
+import { NovaSonic } from "../../python/novasonic/contrib/django/static/novasonic/novasonic.js";
 
 class Socket {
   static OPEN = 1;
@@ -74,29 +74,29 @@ async function wait(ms) {
 }
 
 async function talking(choices) {
-  const conversation = new Conversation({ socket: "/ws/" }, choices);
+  const nova = new NovaSonic({ url: "/ws/", choices });
   const told = [];
   for (const type of ["state", "initialized", "resumed"]) {
-    conversation.addEventListener(type, ({ detail }) => told.push(type === "state" ? detail.state : type));
+    nova.addEventListener(type, ({ detail }) => told.push(type === "state" ? detail.state : type));
   }
-  const started = conversation.start({ microphone: false });
+  const started = nova.start({ microphone: false });
   await settled();
   await last().opens(initialized("r1"));
   await started;
-  return { conversation, told };
+  return { nova, told };
 }
 
 test("a page that lost its socket comes back with the newest token", async () => {
-  const { conversation, told } = await talking({ language: "fr" });
+  const { nova, told } = await talking({ language: "fr" });
   last().says({ type: "resume_token", resumeToken: "r2" });
   await last().closes(1006);
-  assert.equal(conversation.state, "reconnecting");
+  assert.equal(nova.state, "reconnecting");
   await wait(250);
   assert.equal(Socket.all.length, 2);
   await last().opens(initialized("r3"), { type: "resumed", sessionId: "5f", turn: 4 });
   assert.deepEqual(last().sent, [{ type: "initialize", language: "fr", resumeToken: "r2" }]);
   assert.deepEqual(told, ["connecting", "initialized", "listening", "reconnecting", "initialized", "resumed", "listening"]);
-  assert.ok(conversation.open);
+  assert.ok(nova.open);
   await last().closes(1012);
   await wait(250);
   await last().opens(initialized("r4"));
@@ -104,10 +104,10 @@ test("a page that lost its socket comes back with the newest token", async () =>
 });
 
 test("what is typed meanwhile is said then, and a muted page stays muted", async () => {
-  const { conversation } = await talking();
-  conversation.mute(true);
+  const { nova } = await talking();
+  nova.mute(true);
   await last().closes(1006);
-  const typed = conversation.sendText("Are you there?");
+  const typed = nova.sendText("Are you there?");
   await wait(250);
   await last().opens(initialized("r2"));
   await typed;
@@ -116,7 +116,7 @@ test("what is typed meanwhile is said then, and a muted page stays muted", async
 });
 
 test("it tries until a worker takes it", async () => {
-  const { conversation } = await talking();
+  const { nova } = await talking();
   await last().closes(1006);
   await wait(250);
   await last().closes(1006);
@@ -126,7 +126,7 @@ test("it tries until a worker takes it", async () => {
   await wait(1000);
   assert.equal(Socket.all.length, 4);
   await last().opens(initialized("r2"));
-  assert.equal(conversation.state, "listening");
+  assert.equal(nova.state, "listening");
 });
 
 test("it goes when it is sent away, and not before", async () => {
@@ -141,65 +141,65 @@ test("it goes when it is sent away, and not before", async () => {
   assert.equal(last().sent[0].resumeToken, "r9");
 });
 
-test("where the conversation is gone the user is told so", async () => {
-  const { conversation } = await talking();
+test("where the nova is gone the user is told so", async () => {
+  const { nova } = await talking();
   let words = "";
-  conversation.addEventListener("state", ({ detail }) => (words = detail.words));
+  nova.addEventListener("state", ({ detail }) => (words = detail.words));
   await last().closes(1006);
-  const typed = assert.rejects(conversation.sendText("Are you there?"), /conversation with it/);
+  const typed = assert.rejects(nova.sendText("Are you there?"), /conversation with it/);
   await wait(250);
   await last().opens();
   await last().closes(4403, fatal("resume_unavailable", false));
-  assert.equal(conversation.state, "failed");
+  assert.equal(nova.state, "failed");
   assert.match(words, /conversation with it/);
   await typed;
 });
 
 test("whoever stops meanwhile is not brought back", async () => {
-  const { conversation } = await talking();
+  const { nova } = await talking();
   await last().closes(1006);
-  conversation.stop();
+  nova.stop();
   await wait(10_000);
   assert.equal(Socket.all.length, 1);
-  assert.equal(conversation.state, "ended");
+  assert.equal(nova.state, "ended");
 });
 
 test("whoever stops when it has just come back stays stopped", async () => {
-  const { conversation } = await talking();
+  const { nova } = await talking();
   await last().closes(1006);
   await wait(10_000);
-  conversation.addEventListener("initialized", () => conversation.stop());
+  nova.addEventListener("initialized", () => nova.stop());
   await last().opens(initialized("t2"));
-  assert.equal(conversation.state, "ended");
+  assert.equal(nova.state, "ended");
 });
 
 for (const code of [1000, 4409, 4429, 4500]) {
   test(`nobody comes back from ${code}`, async () => {
-    const { conversation } = await talking();
+    const { nova } = await talking();
     await last().closes(code);
     await wait(10_000);
     assert.equal(Socket.all.length, 1);
-    assert.equal(conversation.state, code === 1000 ? "ended" : "failed");
+    assert.equal(nova.state, code === 1000 ? "ended" : "failed");
   });
 }
 
 test("without a token there is nothing to come back to", async () => {
-  const conversation = new Conversation({ socket: "/ws/" });
-  const started = conversation.start({ microphone: false });
+  const nova = new NovaSonic({ url: "/ws/" });
+  const started = nova.start({ microphone: false });
   await settled();
   await last().opens(initialized(null));
   await started;
   await last().closes(1006);
-  assert.equal(conversation.state, "failed");
+  assert.equal(nova.state, "failed");
 });
 
 test("what fails before the page can talk is reported to whoever wanted to", async () => {
-  const conversation = new Conversation({ socket: "/ws/" });
-  const started = assert.rejects(conversation.start({ microphone: false }), /lost/);
+  const nova = new NovaSonic({ url: "/ws/" });
+  const started = assert.rejects(nova.start({ microphone: false }), /lost/);
   await settled();
   await last().closes(1006);
   await started;
-  assert.equal(conversation.state, "failed");
+  assert.equal(nova.state, "failed");
 });
 
 test("each socket has a ticket of its own, and one that cannot be had now is asked for again", async () => {
@@ -211,7 +211,7 @@ test("each socket has a ticket of its own, and one that cannot be had now is ask
     }
     return { ticket: `t${number}` };
   };
-  const { conversation } = await talking(ticket);
+  const { nova } = await talking(ticket);
   assert.deepEqual(last().sent, [{ type: "initialize", ticket: "t1" }]);
   await last().closes(1006);
   await wait(250);
@@ -219,5 +219,5 @@ test("each socket has a ticket of its own, and one that cannot be had now is ask
   await wait(500);
   await last().opens(initialized("r2"));
   assert.deepEqual(last().sent, [{ type: "initialize", ticket: "t3", resumeToken: "r1" }]);
-  assert.equal(conversation.state, "listening");
+  assert.equal(nova.state, "listening");
 });

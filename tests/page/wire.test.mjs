@@ -77,6 +77,7 @@ test("writes what the server reads", () => {
     wire.textMessage('say "hi"', "m1"),
     wire.played(2, 1250.4),
     wire.toolApproval("t1", false),
+    wire.audioChunk("AAAA", true),
     wire.command("interrupt"),
   ];
   assert.deepEqual(
@@ -87,6 +88,7 @@ test("writes what the server reads", () => {
       { type: "text_message", text: 'say "hi"', messageId: "m1" },
       { type: "played", turn: 2, ms: 1250 },
       { type: "tool_approval", id: "t1", approve: false },
+      { type: "audio_chunk", audio: "AAAA", isComplete: true },
       { type: "interrupt" },
     ],
   );
@@ -96,10 +98,4 @@ test("comes back from what was lost, and from nothing that was meant", () => {
   assert.deepEqual([1001, 1006, 1011, 1012].filter(wire.isLost), [1001, 1006, 1011, 1012]);
   const meant = [1000, 1005, 1009, 4400, 4401, 4403, 4408, 4409, 4413, 4429, 4500, 4503];
   assert.deepEqual(meant.filter(wire.isLost), []);
-});
-
-test("has words for every close code, known or not", () => {
-  assert.match(wire.closeWords(4401), /Sign in/);
-  assert.match(wire.closeWords(4409), /another window/);
-  assert.ok(wire.closeWords(4999).length > 0);
 });

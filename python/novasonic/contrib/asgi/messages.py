@@ -54,7 +54,7 @@ def reconnect(after_ms: int, token: str | None) -> dict[str, Any]:
 
 
 def queued(position: int) -> dict[str, Any]:
-    """Build the message that the conversation waits for a free stream; `position` 1 is the next."""
+    """Build the message that the conversation waits for a free stream; `position` 1 is the next, 0 waits no longer."""
     return {"type": "queued", "position": position}
 
 

@@ -175,7 +175,8 @@ class Office:
             holder: Who waits.
             pool: For a lease of which account and region.
             size: How many it has.
-            told: Is given the position whenever it changes; None: no line, only until Redis has settled.
+            told: Is given the position whenever it changes, 0 for the turn that came; None: no line, only until Redis
+                has settled.
         """
         position = ticket = 0
         self._waiting[holder] = None
@@ -184,6 +185,8 @@ class Office:
                 holder.freed.clear()
                 taken = await self.take(holder, pool, size, wait=told is not None, ticket=ticket)
                 if taken.state not in ("queued", "settling"):
+                    if told is not None and position:
+                        await told(0)
                     return taken
                 ticket = taken.ticket or ticket
                 if told is not None and taken.position != position and taken.position:
