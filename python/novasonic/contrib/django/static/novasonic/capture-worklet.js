@@ -1,35 +1,25 @@
-/**
- * Microphone to PCM16 frames, on the audio thread.
- *
- * The context is asked to run at the wire's rate, so that the browser converts (its filters are better than ours);
- * where it runs at another rate all the same, the Resampler does it. With nothing connected silence is sent: the
- * service waits for audio that goes on, and this node is the clock.
- */
+/** Microphone to PCM16 frames, on the audio thread. */
 
 import { Resampler } from "./resampler.js";
 
-/** 32 ms at 16 kHz, what the service recommends. */
-const FRAME_MS = 32;
-
 class Capture extends AudioWorkletProcessor {
-  #frameSize;
-  #resampler;
+  #size;
   #frame;
   #filled = 0;
   #squares = 0;
   #muted = false;
-  #running = true;
+  #resampler;
 
-  /** @param {{processorOptions: {rate: number}}} options */
-  constructor({ processorOptions: { rate } }) {
+  /** @param {{processorOptions: {rate: number, frameMs: number}}} options */
+  constructor({ processorOptions: { rate, frameMs } }) {
     super();
-    this.#frameSize = Math.round((rate * FRAME_MS) / 1000);
-    this.#frame = new Int16Array(this.#frameSize);
+    this.#size = Math.round((rate * frameMs) / 1000);
+    this.#frame = new Int16Array(this.#size);
+    // The context is asked to run at the wire's rate, for the browser's filters are better than ours.
     this.#resampler = sampleRate === rate ? null : new Resampler(sampleRate, rate);
-    /** @param {MessageEvent<{muted?: boolean, stop?: boolean}>} event */
+    /** @param {MessageEvent<boolean>} event */
     this.port.onmessage = ({ data }) => {
-      this.#muted = data.muted ?? this.#muted;
-      this.#running = !data.stop;
+      this.#muted = data;
     };
   }
 
@@ -37,34 +27,24 @@ class Capture extends AudioWorkletProcessor {
    * @param {Float32Array[][]} inputs
    * @param {Float32Array[][]} outputs
    */
-  process([channels], [output]) {
-    /** @type {Float32Array} */
-    let samples = new Float32Array(output[0].length);
-    if (!this.#muted) {
-      for (const channel of channels) {
-        for (let index = 0; index < channel.length; index++) {
-          samples[index] += channel[index] / channels.length;
-        }
-      }
-    }
-    if (this.#resampler) {
-      samples = this.#resampler.process(samples);
-    }
-    for (const sample of samples) {
+  process([[input]], [[silence]]) {
+    // With nothing connected silence is sent: the service waits for audio that goes on, and this node is the clock.
+    const samples = this.#muted || !input ? silence : input;
+    for (const sample of this.#resampler?.process(samples) ?? samples) {
       this.#squares += sample * sample;
       this.#frame[this.#filled++] = Math.max(-32768, Math.min(32767, Math.round(sample * 32767)));
-      if (this.#filled === this.#frameSize) {
+      if (this.#filled === this.#size) {
         this.#post();
       }
     }
-    return this.#running;
+    return true;
   }
 
   #post() {
     const pcm = this.#frame.buffer;
-    this.port.postMessage({ pcm, level: Math.sqrt(this.#squares / this.#frameSize) }, [pcm]);
+    this.port.postMessage({ pcm, level: Math.sqrt(this.#squares / this.#size) }, [pcm]);
     // The buffer now belongs to the page and this view has length 0: the size must come from elsewhere.
-    this.#frame = new Int16Array(this.#frameSize);
+    this.#frame = new Int16Array(this.#size);
     this.#filled = 0;
     this.#squares = 0;
   }

@@ -3,7 +3,7 @@
 import { Playout } from "./playout.js";
 import { Resampler } from "./resampler.js";
 
-/** @import { PlaybackEvent, PlaybackOrder } from "./playout.js" */
+/** @import { PlaybackEvent, PlaybackOrder } from "./types.d.ts" */
 
 const REPORT_MS = 250;
 
@@ -13,7 +13,6 @@ class Playback extends AudioWorkletProcessor {
   #resampler;
   #sinceReport = 0;
   #reportedMs = 0;
-  #running = true;
 
   /** @param {{processorOptions: {rate: number}}} options */
   constructor({ processorOptions: { rate } }) {
@@ -50,7 +49,7 @@ class Playback extends AudioWorkletProcessor {
         this.#post({ type: "played", ...played });
       }
     }
-    return this.#running;
+    return true;
   }
 
   /** @param {PlaybackOrder} message */
@@ -66,9 +65,6 @@ class Playback extends AudioWorkletProcessor {
         this.#playout.flush();
         // What the filter still holds belongs to the answer that was cut.
         this.#resampler = this.#newResampler();
-        break;
-      case "stop":
-        this.#running = false;
     }
   }
 

@@ -12,14 +12,8 @@ const LEAD_MS = 60;
 const FADE_MS = 5;
 
 /**
- * @typedef {{type: "playing", turn: number}
- *   | {type: "drained", turn: number | null, ms: number}
- *   | {type: "flushed", turn: number | null, ms: number, droppedMs: number}} PlayoutEvent
+ * @import { PlayoutEvent } from "./types.d.ts"
  * @typedef {{turn: number, left: number, ended: boolean}} Run samples of one turn
- * @typedef {{type: "audio", turn: number, pcm: ArrayBuffer} | {type: "end", turn: number} | {type: "flush"}
- *   | {type: "stop"}} PlaybackOrder what the page sends to playback-worklet.js
- * @typedef {PlayoutEvent | {type: "played", turn: number, ms: number}} PlaybackEvent
- * @typedef {PlaybackEvent & {underruns: number, lostMs: number, queuedMs: number}} PlaybackReport what the page gets
  */
 
 export class Playout {
