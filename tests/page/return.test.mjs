@@ -95,7 +95,7 @@ test("a page that lost its socket comes back with the newest token", async () =>
   assert.equal(Socket.all.length, 2);
   await last().opens(initialized("r3"), { type: "resumed", sessionId: "5f", turn: 4 });
   assert.deepEqual(last().sent, [{ type: "initialize", language: "fr", resumeToken: "r2" }]);
-  assert.deepEqual(told, ["connecting", "initialized", "listening", "reconnecting", "initialized", "resumed", "listening"]);
+  assert.deepEqual(told, ["connecting", "initialized", "listening", "reconnecting", "initialized", "listening", "resumed"]);
   assert.ok(nova.open);
   await last().closes(1012);
   await wait(250);

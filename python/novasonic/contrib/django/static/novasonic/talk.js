@@ -1,12 +1,13 @@
-/** The stock page: joins one Conversation to the elements of templates/novasonic/talk.html. */
+/** The stock page: joins one NovaSonic to the elements of templates/novasonic/talk.html. */
 
-import { Conversation, MicrophoneError } from "./novasonic.js";
+import { MicrophoneError, NovaSonic } from "./novasonic.js";
 import { Transcript } from "./transcript.js";
 import { Wave } from "./wave.js";
 
 const STATE_WORDS = {
   idle: "Press and talk",
   connecting: "Connecting…",
+  queued: "Waiting for a free line…",
   reconnecting: "The connection was lost. Coming back…",
   listening: "Listening",
   thinking: "Thinking…",
@@ -35,7 +36,7 @@ function talk(page) {
    */
   const part = (name) => /** @type {Parts[N]} */ (page.querySelector(`[data-part="${name}"]`));
   const { socket, captureWorklet, playbackWorklet, sample } = /** @type {Record<string, string>} */ (page.dataset);
-  const conversation = new Conversation({ socket, captureWorklet, playbackWorklet });
+  const conversation = new NovaSonic({ url: socket, captureWorklet, playbackWorklet });
   const transcript = new Transcript(part("transcript"));
   const wave = new Wave(part("wave"), part("talk"), conversation);
   let sampling = false;
@@ -90,9 +91,7 @@ function talk(page) {
   };
 
   conversation.addEventListener("state", ({ detail: { state, words } }) => {
-    if (state === "failed" || (state === "ended" && words)) {
-      notice(part("notice").textContent || words);
-    }
+    notice(words || part("notice").textContent || "");
     if (state === "ended" || state === "failed") {
       transcript.end();
     }
@@ -128,7 +127,7 @@ function talk(page) {
     }
   });
   part("push").addEventListener("click", () => {
-    conversation.holdToTalk(!conversation.pushToTalk);
+    conversation.pushToTalk = !conversation.pushToTalk;
     show();
   });
   holdable(part("hold"), (down) => {
@@ -220,7 +219,7 @@ function holdable(button, tell) {
   window.addEventListener("blur", () => tell(false));
 }
 
-/** @type {NodeListOf<HTMLElement & {conversation?: Conversation}>} */
+/** @type {NodeListOf<HTMLElement & {conversation?: NovaSonic}>} */
 const pages = document.querySelectorAll("[data-novasonic]");
 for (const page of pages) {
   // For the console and for tests.

@@ -38,7 +38,7 @@ export class Transcript {
     this.end();
   }
 
-  /** A final text replaces the planned one of the same sentence. @param {import("./wire.js").Transcript} message */
+  /** A final text replaces the planned one of the same sentence. @param {import("./types.d.ts").Transcript} message */
   add({ role, text, final, turn, segment }) {
     const line = this.#line(role, turn, text);
     /** @type {HTMLElement | null} */
@@ -69,7 +69,7 @@ export class Transcript {
     this.#lines.get(`${turn} assistant`)?.setAttribute("data-cut", "");
   }
 
-  /** Say which tool is at work, and how that ended. @param {import("./wire.js").Tool} message */
+  /** Say which tool is at work, and how that ended. @param {import("./types.d.ts").Tool} message */
   tool({ id, name, state, ok }) {
     const call = this.#call(id);
     call.line ??= this.#append("p", "tool-line");
@@ -89,7 +89,7 @@ export class Transcript {
   /**
    * Ask the user whether a call may run. The question goes with the call's result.
    *
-   * @param {import("./wire.js").ToolApproval} message
+   * @param {import("./types.d.ts").ToolApproval} message
    * @param {(approve: boolean) => void} decide called once
    */
   ask({ id, name, arguments: given }, decide) {

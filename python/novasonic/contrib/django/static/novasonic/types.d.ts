@@ -177,8 +177,7 @@ export type PlayoutEvent =
 export type PlaybackOrder =
   | { type: "audio"; turn: number; pcm: ArrayBuffer }
   | { type: "end"; turn: number }
-  | { type: "flush" }
-  | { type: "stop" };
+  | { type: "flush" };
 export type PlaybackEvent = PlayoutEvent | { type: "played"; turn: number; ms: number };
 /** What the page gets of it. */
 export type PlaybackReport = PlaybackEvent & { underruns: number; lostMs: number; queuedMs: number };

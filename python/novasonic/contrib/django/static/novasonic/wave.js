@@ -16,7 +16,7 @@ export class Wave {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLElement} button gets `--loud`, 0 to 1
-   * @param {import("./novasonic.js").Conversation} conversation
+   * @param {import("./novasonic.js").NovaSonic} conversation
    */
   constructor(canvas, button, conversation) {
     this.#canvas = canvas;
