@@ -104,3 +104,21 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+def sts_giving(credentials: Any) -> Callable[[BaseHTTPRequestHandler], tuple[int, str]]:
+    """As STS answers AssumeRole, with these keys."""
+
+    def answer(_: BaseHTTPRequestHandler) -> tuple[int, str]:
+        return 200, (
+            '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>'
+            "<AssumedRoleUser><AssumedRoleId>AROA:page</AssumedRoleId>"
+            "<Arn>arn:aws:sts::111122223333:assumed-role/page/page</Arn></AssumedRoleUser>"
+            f"<Credentials><AccessKeyId>{credentials.access_key_id}</AccessKeyId>"
+            f"<SecretAccessKey>{credentials.secret_access_key}</SecretAccessKey>"
+            f"<SessionToken>{credentials.session_token or ''}</SessionToken>"
+            f"<Expiration>{in_future(minutes=15)}</Expiration></Credentials>"
+            "</AssumeRoleResult></AssumeRoleResponse>"
+        )
+
+    return answer

@@ -34,6 +34,7 @@ from .workers.admin import workers_page
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
+    from django.utils.functional import _StrPromise
 
 __all__ = ["AccessRecordAdmin", "ConversationAdmin"]
 
@@ -49,9 +50,9 @@ class ConversationAdmin(ReadOnlyAdmin):
     change_form_template = "admin/novasonic/conversation/change_form.html"
     transcript_template = "admin/novasonic/conversation/transcript.html"
     date_hierarchy = "started_at"
-    list_display = ("started_at", "length", "turn_count", "owner", "kind", "usd", "reason", "error_code")
+    list_display = ("started_at", "length", "turn_count", "owner", "kind", "told_by", "usd", "reason", "error_code")
     exclude = ("recordings",)
-    list_filter = ("started_at", RunningFilter, "reason", "model", "consumer")
+    list_filter = ("started_at", RunningFilter, "reason", "client_reported", "model", "consumer")
     search_fields = ("owner",)
     search_help_text = _("Key or name of the owner, or id of the conversation")
     actions = ("hang_up_selected", "export_selected", "delete_everything_of_owners")
@@ -60,7 +61,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description=_("length"))
     def length(self, conversation: Any) -> str:
         """So long it is, or was."""
-        end = conversation.ended_at or timezone.now()
+        end = conversation.ended_at or (conversation.updated_at if conversation.client_reported else timezone.now())
         return str(timedelta(seconds=round((end - conversation.started_at).total_seconds())))
 
     @admin.display(description=_("turns"), ordering="turn_count")
@@ -74,6 +75,11 @@ class ConversationAdmin(ReadOnlyAdmin):
         """The consumer's name without its module."""
         name: str = conversation.consumer
         return name.rpartition(".")[2]
+
+    @admin.display(description=_("told by"), ordering="client_reported")
+    def told_by(self, conversation: Any) -> _StrPromise:
+        """Whose word all of this is."""
+        return _("its page, unchecked") if conversation.client_reported else _("this server")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Count turns."""
@@ -182,7 +188,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Hang up the selected conversations"), permissions=["hang_up_conversation"])
     def hang_up_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """End those that go on."""
-        self._hang_up(request, list(queryset.filter(ended_at=None)))
+        self._hang_up(request, list(queryset.filter(ended_at=None, client_reported=False)))
 
     @admin.action(description=_("Export the selected conversations as JSON"), permissions=["view_transcript"])
     def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -284,7 +290,8 @@ class ConversationAdmin(ReadOnlyAdmin):
         links = {}
         if self._may(request, "view_transcript"):
             links["transcript_url"] = self._url("transcript", conversation.pk)
-        if conversation.ended_at is None and self._may(request, "hang_up_conversation"):
+        within_reach = conversation.ended_at is None and not conversation.client_reported
+        if within_reach and self._may(request, "hang_up_conversation"):
             links["hang_up_url"] = self._url("hang_up", conversation.pk)
         return links
 

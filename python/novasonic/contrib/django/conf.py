@@ -51,6 +51,8 @@ class CredentialsEndpoint:
     role_arn: str
     """The role that is assumed, narrowed to one model in one region for 900 seconds."""
     external_id: str | None = None
+    reports: bool = False
+    """Serves ``report/``, where such pages tell what was said and used: kept, and marked as told by the page."""
 
 
 @dataclass(frozen=True, slots=True)

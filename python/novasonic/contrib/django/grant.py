@@ -23,6 +23,8 @@ __all__ = ["ACTIONS", "SECONDS", "GrantError", "Keys", "assume", "policy", "sess
 
 SECONDS = 900
 """STS gives no shorter ones."""
+LAST_STREAM_SECONDS = SECONDS + 480
+"""So long after they are given a stream may live that was opened with them: the last begins in the last second."""
 ACTIONS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithBidirectionalStream")
 """All that a conversation takes: the operation is authorised by the first, the second is its own name."""
 

@@ -41,6 +41,8 @@ class Meters:
         """What conversations ended with, by class."""
         self.credentials: Counter[str] = Counter()
         """Keys for pages: ``given``, or the code of the refusal."""
+        self.reports: Counter[str] = Counter()
+        """Of such pages: ``stored``, ``repeated``, or the code of the refusal."""
         self.responses = [0] * (len(RESPONSE_BUCKETS) + 1)
         self.response_seconds = 0.0
 

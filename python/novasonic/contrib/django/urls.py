@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import CredentialsView, HealthView, MetricsView, StatusView, TalkView
+from .views import CredentialsView, HealthView, MetricsView, ReportView, StatusView, TalkView
 
 app_name = "novasonic"
 urlpatterns = [
@@ -13,4 +13,5 @@ urlpatterns = [
     path("health/", HealthView.as_view(), name="health"),
     path("metrics/", MetricsView.as_view(), name="metrics"),
     path("credentials/", CredentialsView.as_view(), name="credentials"),
+    path("report/", ReportView.as_view(), name="report"),
 ]

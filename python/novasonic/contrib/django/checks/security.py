@@ -31,7 +31,9 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
     found = settings_or_none()
     if found is None:
         return []
-    return [message for check in (_endpoint, _cookies, _hosts, _origins, _proxies) for message in check(found)]
+    return [
+        message for check in (_endpoint, _cookies, _hosts, _origins, _proxies, _budgets) for message in check(found)
+    ]
 
 
 def _client_credentials(found: Settings) -> Iterator[CheckMessage]:
@@ -96,7 +98,7 @@ def _origins(found: Settings) -> Iterator[CheckMessage]:
             hint = "List https:// origins only: anybody on the way can put a script into the page."
             yield warning(44, f'NOVASONIC["ALLOWED_ORIGINS"] trusts {origin}, which is not encrypted.', hint)
         if found.credentials_endpoint is not None and origin not in site.CSRF_TRUSTED_ORIGINS:
-            hint = "Add it to CSRF_TRUSTED_ORIGINS, or Django refuses its POST to credentials/."
+            hint = "Add it to CSRF_TRUSTED_ORIGINS, or Django refuses its POST to credentials/ and report/."
             yield warning(45, f'NOVASONIC["ALLOWED_ORIGINS"] has {origin}, CSRF_TRUSTED_ORIGINS has not.', hint)
 
 
@@ -105,3 +107,15 @@ def _proxies(found: Settings) -> Iterator[CheckMessage]:
     if behind and found.trusted_proxies == 0:
         hint = 'Set NOVASONIC["TRUSTED_PROXIES"] to how many proxies stand before the server.'
         yield warning(46, "The site stands behind a proxy, and all its users count as one address.", hint)
+
+
+def _budgets(found: Settings) -> Iterator[CheckMessage]:
+    limits = found.limits
+    budgets = (limits.usd_per_day, limits.site_usd_per_day, limits.minutes_per_day, limits.site_minutes_per_day)
+    if found.credentials_endpoint is not None and any(budget is not None for budget in budgets):
+        hint = (
+            "Put the role of CREDENTIALS_ENDPOINT into an account of its own with a budget alarm of AWS. What pages "
+            "report of themselves changes no budget: whoever wants to spend more reports less."
+        )
+        message = "Pages get AWS keys, and what they spend counts against no budget: RESERVE_USD is charged instead."
+        yield warning(47, message, hint)

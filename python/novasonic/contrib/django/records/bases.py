@@ -61,6 +61,16 @@ class AbstractConversation(models.Model):
     recordings = models.JSONField(
         _("recordings"), default=list, blank=True, help_text=_("Names of files in the storage of the recordings.")
     )
+    client_reported = models.BooleanField(
+        _("told by the page"),
+        default=False,
+        # By the database too: a worker of the release before writes rows while this one is rolled out.
+        db_default=False,
+        help_text=_("As its user's page told it, which talked to the service by itself; nobody has checked it."),
+    )
+    last_report = models.PositiveIntegerField(
+        _("last report"), default=0, db_default=0, help_text=_("Number of the last one that its page sent.")
+    )
 
     objects: ClassVar[RecordsManager[Any]] = RecordsManager()
 
@@ -98,6 +108,7 @@ class AbstractTurn(models.Model):
         _("seconds to the answer"), null=True, blank=True, help_text=_("From the last word to the first sound.")
     )
     generation = models.PositiveIntegerField(_("generation"), default=1)
+    client_reported = models.BooleanField(_("told by the page"), default=False, db_default=False)
 
     objects: ClassVar[RecordsManager[Any]] = RecordsManager()
 
@@ -146,7 +157,7 @@ class AbstractToolCall(models.Model):
 
 
 class AbstractUsageRecord(models.Model):
-    """What one turn cost, as one worker was told."""
+    """What one turn cost, as one worker was told, or as the page says."""
 
     conversation_id: uuid.UUID
     conversation = models.ForeignKey(
@@ -160,6 +171,7 @@ class AbstractUsageRecord(models.Model):
     text_out = models.PositiveBigIntegerField(_("text tokens written"), default=0)
     usd = models.DecimalField(_("cost (USD)"), max_digits=14, decimal_places=6, default=0)
     at = models.DateTimeField(_("told at"), default=timezone.now)
+    client_reported = models.BooleanField(_("told by the page"), default=False, db_default=False)
 
     objects: ClassVar[RecordsManager[Any]] = RecordsManager()
 

@@ -112,9 +112,9 @@ def hang_up(conversation_id: Any) -> bool:
     layer and Redis, finds at its next row that it has lost it, and nobody can resume it.
 
     Returns:
-        False: it was over.
+        False: it was over, or a page holds it with keys of its own, out of everybody's reach.
     """
-    running = rows_of(tables().conversation).filter(pk=conversation_id, ended_at=None)
+    running = rows_of(tables().conversation).filter(pk=conversation_id, ended_at=None, client_reported=False)
     if _tell_workers(conversation_id):
         return True
     now = timezone.now()

@@ -31,6 +31,7 @@ _CONVERSATION = (
     "transcripts",
     "consented",
     "recordings",
+    "client_reported",
 )
 _TURN = (
     "number",
@@ -41,9 +42,10 @@ _TURN = (
     "started_at",
     "seconds",
     "response_seconds",
+    "client_reported",
 )
 _CALL = ("turn", "name", "arguments", "result", "ok", "seconds", "started_at")
-_USAGE = ("turn", *COUNTS, "usd", "at")
+_USAGE = ("turn", *COUNTS, "usd", "at", "client_reported")
 
 
 class _Writable(Protocol):

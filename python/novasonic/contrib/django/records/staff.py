@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from novasonic.contrib.django import grant
 
 from .tables import rows_of
 
@@ -49,4 +54,9 @@ class RunningFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Choose."""
-        return queryset if self.value() is None else queryset.filter(ended_at__isnull=self.value() == "yes")
+        if self.value() is None:
+            return queryset
+        # A page that never told of its end has none that goes on now: its keys and their last stream are over.
+        silent = Q(client_reported=True, started_at__lt=timezone.now() - timedelta(seconds=grant.LAST_STREAM_SECONDS))
+        running = Q(ended_at=None) & ~silent
+        return queryset.filter(running if self.value() == "yes" else ~running)

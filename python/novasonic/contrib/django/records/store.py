@@ -93,7 +93,9 @@ def _generation(conversation_id: uuid.UUID) -> int | None:
 
 
 def _candidates(conversation_id: uuid.UUID, owner: str | None, generation: int | None) -> models.QuerySet[Any]:
-    found = rows_of(tables().conversation).filter(_RESUMABLE, pk=conversation_id, owner=owner_key(owner))
+    # What a page told of itself is nothing that this server could go on with.
+    held_here = rows_of(tables().conversation).filter(client_reported=False)
+    found = held_here.filter(_RESUMABLE, pk=conversation_id, owner=owner_key(owner))
     return found if generation is None else found.filter(generation=generation)
 
 

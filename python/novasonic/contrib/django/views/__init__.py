@@ -6,7 +6,17 @@ from .api import ApiView
 from .credentials import CredentialsView
 from .health import HealthView
 from .metrics import MetricsView
+from .report import ReportView
 from .status import StatusView
 from .talk import SOCKET_PATH, TalkView
 
-__all__ = ["SOCKET_PATH", "ApiView", "CredentialsView", "HealthView", "MetricsView", "StatusView", "TalkView"]
+__all__ = [
+    "SOCKET_PATH",
+    "ApiView",
+    "CredentialsView",
+    "HealthView",
+    "MetricsView",
+    "ReportView",
+    "StatusView",
+    "TalkView",
+]

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+import uuid
+from typing import TYPE_CHECKING
 
 from django.http import JsonResponse
-from django.middleware.csrf import get_token
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_variables
 
 from novasonic.contrib.django import grant
@@ -19,39 +18,24 @@ from novasonic.contrib.django.conf import get_settings
 from novasonic.contrib.django.metering import meters
 
 from . import live
-from .api import ApiView, Refusal
+from .api import Refusal
+from .direct import DirectView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.http import HttpRequest, HttpResponse
-    from django.http.response import HttpResponseBase
 
     from novasonic.contrib.django.conf import Settings
 
 logger = logging.getLogger(__name__)
 
 
-class CredentialsView(ApiView):
+class CredentialsView(DirectView):
     """POST: keys for one model in one region for 900 seconds. GET: the CSRF token that POST wants."""
-
-    http_method_names = ("get", "post", "options")
-    strict_origin = True
-
-    @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
-        """Protect it even where the site's middleware does not."""
-        return csrf_protect(super().as_view(**initkwargs))
 
     def check_enabled(self, settings: Settings) -> None:
         """Serve nothing unless the site names a role."""
         if settings.credentials_endpoint is None:
             raise Refusal(404, "not_found", "There is nothing here.")
-
-    async def get(self, request: HttpRequest) -> HttpResponse:
-        """Give the token to those who may POST; a page of another origin cannot read the cookie."""
-        await self.require_allowed(request)
-        return JsonResponse({"csrfToken": get_token(request)})
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         """Give keys."""
@@ -63,20 +47,21 @@ class CredentialsView(ApiView):
 
     @sensitive_variables()
     async def _give(self, request: HttpRequest) -> HttpResponse:
-        user = await self.require_allowed(request)
-        if user is None:
-            # A permission may let anybody talk through this server, which can hang up. Keys are out of its reach.
-            raise Refusal(401, "not_signed_in", "Sign in first.")
+        user = await self.require_signed_in(request)
         if live.is_draining():
             raise Refusal(503, "draining", "Try again in a moment.", retry_after=1)
         settings = get_settings()
         name = grant.session_name(user.pk)
+        endpoint = settings.credentials_endpoint
+        grant_id = uuid.uuid4() if endpoint is not None and endpoint.reports else None
         # Keys last from when STS gives them, and the lease from before it is asked.
         lease = await live.lend(user, seconds=grant.SECONDS + grant.ASKING_SECONDS, region=settings.region)
         try:
             keys = await asyncio.to_thread(grant.assume, settings, name)
             # Before they are given: keys that nobody wrote down would be nobody's.
-            await live.write_access(user, name=name, expires_at=keys.expires_at)
+            await live.write_access(user, name=name, expires_at=keys.expires_at, conversation=grant_id)
+            if grant_id is not None:
+                await live.open_reported(grant_id, user, model=keys.model, region=keys.region)
         except BaseException as error:
             await lease.give_back()
             if not isinstance(error, grant.GrantError | live.AccessNotWritten):
@@ -86,13 +71,14 @@ class CredentialsView(ApiView):
                 503, "credentials_unavailable", "No keys at the moment.", retry_after=live.RETRY_SECONDS
             ) from None
         meters.credentials["given"] += 1
-        return JsonResponse(
-            {
-                "accessKeyId": keys.access_key_id,
-                "secretAccessKey": keys.secret_access_key,
-                "sessionToken": keys.session_token,
-                "expiration": keys.expires_at.isoformat(),
-                "region": keys.region,
-                "model": keys.model,
-            }
-        )
+        answer = {
+            "accessKeyId": keys.access_key_id,
+            "secretAccessKey": keys.secret_access_key,
+            "sessionToken": keys.session_token,
+            "expiration": keys.expires_at.isoformat(),
+            "region": keys.region,
+            "model": keys.model,
+        }
+        if grant_id is not None:
+            answer["grant"] = str(grant_id)
+        return JsonResponse(answer)

@@ -42,6 +42,7 @@ class Exposition(Collector):
         yield CounterMetricFamily("novasonic_usd", "What conversations cost, at the list price.", value=meters.usd)
         yield _counter("novasonic_errors", "What conversations ended with.", "error", meters.errors)
         yield _counter("novasonic_page_credentials", "Keys for pages.", "outcome", meters.credentials)
+        yield _counter("novasonic_page_reports", "Reports of pages with keys of their own.", "outcome", meters.reports)
         yield _responses()
 
 

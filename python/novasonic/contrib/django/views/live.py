@@ -13,6 +13,7 @@ from novasonic.contrib.asgi.handler import open_handlers
 from novasonic.contrib.asgi.wire import CloseCode
 from novasonic.contrib.django.limits.office import lease_for_page, snapshots
 from novasonic.contrib.django.models import AccessRecord
+from novasonic.contrib.django.records import reported
 from novasonic.contrib.django.workers.drain import is_draining
 from novasonic.contrib.django.workers.shared import worker_id
 from novasonic.contrib.django.workers.supervision import conversations
@@ -20,11 +21,22 @@ from novasonic.contrib.django.workers.supervision import conversations
 from .api import Refusal
 
 if TYPE_CHECKING:
+    import uuid
     from datetime import datetime
 
     from novasonic.contrib.django.limits.office import PageLease
 
-__all__ = ["RETRY_SECONDS", "AccessNotWritten", "Live", "is_draining", "lend", "look", "snapshots", "write_access"]
+__all__ = [
+    "RETRY_SECONDS",
+    "AccessNotWritten",
+    "Live",
+    "is_draining",
+    "lend",
+    "look",
+    "open_reported",
+    "snapshots",
+    "write_access",
+]
 
 RETRY_SECONDS: Final = 30
 
@@ -85,8 +97,10 @@ async def lend(user: Any, *, seconds: float, region: str | None) -> PageLease:
         raise Refusal(status, refused.code, refused.message, retry_after=retry_after) from None
 
 
-async def write_access(user: Any, *, name: str, expires_at: datetime) -> None:
+async def write_access(user: Any, *, name: str, expires_at: datetime, conversation: uuid.UUID | None = None) -> None:
     """Write down who was given keys, until when, and under which name AWS's own log knows them.
+
+    `conversation` is what their page may report to.
 
     Raises:
         AccessNotWritten: Nobody will know.
@@ -97,7 +111,20 @@ async def write_access(user: Any, *, name: str, expires_at: datetime) -> None:
             user_id=user.pk,
             username=user.get_username()[:150],
             owner=str(user.pk),
+            conversation=conversation,
             detail=f"{name} until {expires_at.isoformat(timespec='seconds')}",
         )
+    except DatabaseError as error:
+        raise AccessNotWritten(type(error).__name__) from None
+
+
+async def open_reported(grant_id: uuid.UUID, user: Any, *, model: str, region: str) -> None:
+    """Make the conversation that the page will report to.
+
+    Raises:
+        AccessNotWritten: There is none, and so no keys may be given.
+    """
+    try:
+        await reported.open_row(grant_id, user, model=model, region=region)
     except DatabaseError as error:
         raise AccessNotWritten(type(error).__name__) from None
