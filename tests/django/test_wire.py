@@ -496,7 +496,7 @@ def test_whatever_arguments_hold_can_be_written(arguments):
         wire.encode(message).encode()
 
 
-PAGE = Path(wire.__file__).parents[1] / "django" / "static" / "novasonic" / "wire.js"
+PAGE = Path(wire.__file__).parents[1] / "django" / "static" / "novasonic" / "words.js"
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "browser-wire.md"
 
 
