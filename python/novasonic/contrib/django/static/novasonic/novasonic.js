@@ -9,12 +9,12 @@
  * acted. On a page that is neither https nor localhost there is no audio at all; typing and reading remain.
  */
 
-/** @import { Condition, Details, Frame, MicrophoneCode, Options, PlaybackReport, ServerMessage, State, Target } from "./types.d.ts" */
+/** @import { Condition, Details, Frame, MicrophoneCode, Options, ServerMessage, State, Target } from "./types.d.ts" */
 
 import { Answer } from "./answer.js";
 import { Backlog } from "./backlog.js";
 import { Link } from "./link.js";
-import { audioAllowed, isAllowed, listDevices, MicrophoneError, openMicrophone, watchDevices } from "./microphone.js";
+import { isAllowed, listDevices, MicrophoneError, openMicrophone, watchDevices } from "./microphone.js";
 import { watchPage } from "./presence.js";
 import { decode, pieces } from "./recording.js";
 import { Sound } from "./sound.js";
@@ -25,6 +25,7 @@ import { WORDS } from "./words.js";
 const MAX_BEHIND_SECONDS = 2;
 /** Of a recording, so much is sent ahead of its being spoken; the server's session holds 30 s. */
 const AT_ONCE_MS = 28_000;
+const LOSS_MS = 50;
 /** How long "another microphone is in use" is worth a line. */
 const CHANGED_MS = 5_000;
 
@@ -125,9 +126,13 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
    * @returns {Promise<string>} its message id
    */
   async sendText(text) {
-    await this.#begin();
     const id = `m${++this.#messageNumber}`;
-    this.#link.send(wire.textMessage(text, id));
+    const frame = wire.textMessage(text, id);
+    await this.#begin();
+    while (!this.#link.send(frame)) {
+      await pause(LOSS_MS); // the socket closes, which the link learns in a moment
+      await this.#begin();
+    }
     return id;
   }
 
@@ -375,7 +380,9 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
         this.#answer.resume(message.turn);
         break;
       case "queued":
-        this.#enter(message.position > 0 ? "queued" : "listening");
+        if (message.position > 0 || this.state === "queued") {
+          this.#enter(message.position > 0 ? "queued" : "listening");
+        }
         break;
       case "turn_started":
         this.#answer.begin(message.turn);
