@@ -1,8 +1,8 @@
-/** The model's side of the sound; playback-worklet.js queues it and plays it by the audio clock. */
-
 /** @import { PlaybackOptions } from "./types.d.ts" */
 
-/** PCM16 into the loudspeaker. */
+import { openContext, resume } from "./context.js";
+
+/** The model's side: PCM16 into the loudspeaker; playout.js has the queue. */
 export class Playback {
   /** For level meters. @type {AnalyserNode} */
   analyser;
@@ -10,25 +10,13 @@ export class Playback {
   #node;
   #samples = new Float32Array(2048);
 
-  /** @param {PlaybackOptions} options @returns {Promise<Playback>} */
+  /** @param {PlaybackOptions} options */
   static async open(options) {
-    let context;
-    try {
-      context = new AudioContext({ sampleRate: options.rate });
-    } catch {
-      context = new AudioContext();
-    }
-    try {
-      await context.audioWorklet.addModule(options.worklet);
-      return new Playback(context, options);
-    } catch (error) {
-      void context.close();
-      throw error;
-    }
+    return new Playback(options, await openContext(options.worklet, options.rate));
   }
 
-  /** @private use `Playback.open` @param {AudioContext} context @param {PlaybackOptions} options */
-  constructor(context, { rate, onReport }) {
+  /** @private use `Playback.open` @param {PlaybackOptions} options @param {AudioContext} context */
+  constructor({ rate, onReport }, context) {
     this.#context = context;
     this.#node = new AudioWorkletNode(context, "novasonic-playback", {
       numberOfInputs: 0,
@@ -36,9 +24,8 @@ export class Playback {
       processorOptions: { rate },
     });
     this.#node.port.onmessage = ({ data }) => onReport(data);
-    this.analyser = new AnalyserNode(context, { fftSize: this.#samples.length, smoothingTimeConstant: 0.5 });
+    this.analyser = new AnalyserNode(context, { smoothingTimeConstant: 0.5 });
     this.#node.connect(this.analyser).connect(context.destination);
-    this.resume();
   }
 
   /** @param {number} turn @param {ArrayBuffer} pcm given away */
@@ -59,12 +46,12 @@ export class Playback {
   /** @returns {number} RMS of what sounds now, 0 to 1 */
   level() {
     this.analyser.getFloatTimeDomainData(this.#samples);
-    return Math.sqrt(this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / this.#samples.length);
+    return Math.sqrt(this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / 2048);
   }
 
-  /** Go on after the browser has suspended the sound: before the user's first click, or for a telephone call. */
+  /** Go on where the browser has suspended the sound, as for a telephone call. */
   resume() {
-    this.#context.resume().catch(() => {});
+    resume(this.#context);
   }
 
   close() {

@@ -1,218 +1,234 @@
-/**
- * The queue between the network and the loudspeaker, without Web Audio, so that it can be tested sample by sample.
- *
- * Audio arrives faster than real time; a barge-in must silence it at once.
- */
+/** The queue between network and loudspeaker, without Web Audio: to be tested sample by sample. */
 
-/** Longest answer that is held; what exceeds it is counted and lost. */
-const LIMIT_SECONDS = 180;
-/** Held back before an answer starts, so that a late packet is not heard. */
-const LEAD_MS = 60;
+/** @import { PlaybackReport } from "./types.d.ts" */
+
+/** What exceeds it is counted and lost. */
+const LIMIT_MS = 180_000;
 /** A cut in the middle of a wave clicks. */
 const FADE_MS = 5;
-
-/**
- * @import { PlayoutEvent } from "./types.d.ts"
- * @typedef {{turn: number, left: number, ended: boolean}} Run samples of one turn
- */
+/** The server takes `played` four times a second. */
+const REPORT_MS = 250;
+/** Held back before an answer starts, so that a late packet is not heard. */
+const LEAST_LEAD_MS = 40;
+const MOST_LEAD_MS = 400;
+const SPARE_MS = 20;
+/** A lead that was needed stays this long; then each answer starts a little sooner. */
+const HOLD_MS = 60_000;
+const SHRINK = 0.8;
+/** Nothing for so long is no late packet but a speaker who waits for a tool; no lead would help. */
+const PAUSE_MS = 1000;
 
 export class Playout {
-  #rate;
-  #ring;
-  #start = 0;
-  #length = 0;
-  /** @type {Run[]} runs of samples in the ring, by turn */
-  #runs = [];
-  #playing = false;
-  #fadeLeft = 0;
-  #droppedMs = 0;
-  /** @type {number | null} */
-  #playedTurn = null;
-  #playedSamples = 0;
-  /** @type {PlayoutEvent[]} */
-  #events = [];
-
   underruns = 0;
   lostMs = 0;
+  leadMs = LEAST_LEAD_MS;
 
-  /** @param {number} rate of the samples in Hz */
-  constructor(rate) {
-    this.#rate = rate;
-    this.#ring = new Float32Array(rate * 8);
+  #perMs;
+  #tell;
+  /** @type {{turn: number, samples: Float32Array}[]} */
+  #queue = [];
+  #length = 0;
+  #playing = false;
+  /** What still sounds of an answer that was cut. */
+  #tail = new Float32Array(0);
+  #droppedMs = 0;
+  /** @type {number | null} */
+  #turn = null;
+  #played = 0;
+  #reported = 0;
+  #reportedAtMs = 0;
+  #endedTurn = -1;
+  /** The turn that arrives; what compares with NaN is false. */
+  #arriving = NaN;
+  #arrivedAtMs = 0;
+  /** The audio clock. */
+  #nowMs = 0;
+  /** When the next packet is due, were the first played as it came. */
+  #dueMs = 0;
+  /** How much sooner than in real time the lead had come: a stall may use that up too. */
+  #aheadMs = 0;
+  #heldUntilMs = 0;
+
+  /** @param {number} rate of the samples in Hz @param {(report: PlaybackReport) => void} tell */
+  constructor(rate, tell) {
+    this.#perMs = rate / 1000;
+    this.#tell = tell;
   }
 
-  /**
-   * @param {number} turn
-   * @param {Float32Array} samples
-   */
+  /** @param {number} turn @param {Float32Array} samples */
   push(turn, samples) {
-    if (this.#length + samples.length > this.#rate * LIMIT_SECONDS) {
-      this.lostMs += this.#ms(samples.length);
+    const ms = samples.length / this.#perMs;
+    if (this.queuedMs + ms > LIMIT_MS) {
+      this.lostMs += ms;
       return;
     }
-    this.#makeRoom(samples.length);
-    const at = (this.#start + this.#length) % this.#ring.length;
-    const first = Math.min(samples.length, this.#ring.length - at);
-    this.#ring.set(samples.subarray(0, first), at);
-    this.#ring.set(samples.subarray(first), 0);
-    this.#length += samples.length;
-    const last = this.#runs.at(-1);
-    if (last?.turn === turn) {
-      last.left += samples.length;
-    } else {
-      if (last?.left === 0) {
-        this.#runs.pop();
-      }
-      this.#runs.push({ turn, left: samples.length, ended: false });
-    }
-  }
-
-  /** No more audio of `turn` will come: running dry is no underrun then. @param {number} turn */
-  end(turn) {
-    for (const run of this.#runs) {
-      run.ended ||= run.turn === turn;
-    }
-    if (this.#length === 0 && this.#runs.length > 0 && /** @type {Run} */ (this.#runs.at(-1)).ended) {
-      this.#drained();
-    }
+    this.#learn(turn);
+    this.#dueMs += ms;
+    this.#add(turn, samples);
   }
 
   /**
-   * Fade out and forget what was queued; `flushed` follows from `render`. Audio pushed after this is played: the next
-   * answer may arrive while the fade still runs.
+   * No more audio of `turn` will come.
+   *
+   * @param {number} turn
+   * @param {Float32Array} [rest] its last samples; by themselves, after silence, they would be a noise
    */
+  end(turn, rest) {
+    this.#endedTurn = Math.max(this.#endedTurn, turn);
+    if (rest && this.#length) {
+      this.#add(turn, rest);
+    }
+    if (!this.#length && this.#over) {
+      this.#drain();
+    }
+  }
+
+  /** Fade out and forget what is queued; `flushed` follows. The next answer may arrive while the fade still runs. */
   flush() {
-    const fade = this.#fadeLeft || Math.round((this.#rate * FADE_MS) / 1000);
-    const kept = this.#playing ? Math.min(fade, this.#length) : 0;
-    this.#droppedMs += this.#ms(this.#length - kept);
-    this.#length = kept;
-    this.#fadeLeft = kept;
-    if (kept > 0) {
-      this.#runs = [{ turn: this.#runs[0].turn, left: kept, ended: true }];
-    } else {
+    if (this.#playing) {
+      const tail = new Float32Array(Math.round(FADE_MS * this.#perMs));
+      const count = this.#read(tail);
+      this.#tail = tail.slice(0, count).map((sample, index) => (sample * (count - index)) / (count + 1));
+    }
+    this.#droppedMs += this.queuedMs;
+    this.#queue = [];
+    this.#length = 0;
+    this.#playing = false;
+    this.#arriving = NaN;
+    this.#endedTurn = -1; // after a loss of the connection a turn may be said again
+    if (!this.#tail.length) {
       this.#flushed();
     }
   }
 
   /** Fill `out` with what comes next, silence where nothing does. @param {Float32Array} out */
   render(out) {
-    if (this.#fadeLeft > 0) {
-      this.#renderFade(out);
-      return;
-    }
-    if (!this.#playing && this.#length > 0) {
-      const lead = (this.#rate * LEAD_MS) / 1000;
-      if (this.#length >= lead || /** @type {Run} */ (this.#runs.at(-1)).ended) {
-        this.#playing = true;
-        this.#events.push({ type: "playing", turn: this.#runs[0].turn });
+    out.fill(0);
+    if (this.#tail.length) {
+      out.set(this.#tail.subarray(0, out.length));
+      this.#tail = this.#tail.subarray(out.length);
+      if (!this.#tail.length) {
+        this.#flushed();
       }
+    } else {
+      this.#play(out);
     }
-    const count = this.#playing ? this.#read(out, out.length) : 0;
-    out.fill(0, count);
-    if (this.#playing && count < out.length) {
-      this.#playing = false;
-      if (/** @type {Run} */ (this.#runs.at(-1)).ended) {
-        this.#drained();
-      } else {
-        this.underruns += 1;
-      }
+    this.#nowMs += out.length / this.#perMs;
+    if (this.#nowMs - this.#reportedAtMs >= REPORT_MS) {
+      this.#reportPlayed();
     }
-  }
-
-  /** @returns {PlayoutEvent[]} what happened since the last call */
-  takeEvents() {
-    const events = this.#events;
-    this.#events = [];
-    return events;
-  }
-
-  /** @returns {{turn: number, ms: number} | null} how much of the newest turn has been played */
-  get played() {
-    return this.#playedTurn === null ? null : { turn: this.#playedTurn, ms: this.#ms(this.#playedSamples) };
   }
 
   get queuedMs() {
-    return this.#ms(this.#length);
+    return this.#length / this.#perMs;
+  }
+
+  /** Whether what is queued is all there will be. */
+  get #over() {
+    return this.#arriving <= this.#endedTurn;
+  }
+
+  /** @param {number} turn @param {Float32Array} samples */
+  #add(turn, samples) {
+    this.#queue.push({ turn, samples });
+    this.#length += samples.length;
   }
 
   /** @param {Float32Array} out */
-  #renderFade(out) {
-    const total = (this.#rate * FADE_MS) / 1000;
-    const count = this.#read(out, Math.min(out.length, this.#fadeLeft));
-    for (let index = 0; index < count; index++) {
-      out[index] *= (this.#fadeLeft - index) / (total + 1);
+  #play(out) {
+    const begins =
+      !this.#playing &&
+      this.#length > 0 &&
+      // A last word is not kept back for what does not come.
+      (this.#over || Math.max(this.queuedMs, this.#nowMs - this.#arrivedAtMs) >= this.leadMs);
+    if (begins) {
+      this.#playing = true;
+      this.#aheadMs = Math.max(0, this.#dueMs - this.#nowMs);
     }
-    out.fill(0, count);
-    this.#fadeLeft -= count;
-    if (this.#fadeLeft === 0) {
-      this.#flushed();
+    if (this.#playing) {
+      const count = this.#read(out);
+      if (begins) {
+        this.#report("playing");
+      }
+      if (count < out.length) {
+        this.#playing = false;
+        if (this.#over) {
+          this.#drain();
+        }
+      }
     }
   }
 
-  #drained() {
-    this.#runs.length = 0;
-    this.#playing = false;
-    this.#events.push({ type: "drained", turn: this.#playedTurn, ms: this.#ms(this.#playedSamples) });
+  /** Ask how late a packet is, and what lead would have hidden that. @param {number} turn */
+  #learn(turn) {
+    const now = this.#nowMs;
+    const dry = !this.#playing && !this.#length;
+    if (turn !== this.#arriving) {
+      if (now > this.#heldUntilMs) {
+        this.leadMs = Math.max(LEAST_LEAD_MS, this.leadMs * SHRINK);
+      }
+    } else if (now - this.#arrivedAtMs < PAUSE_MS) {
+      const neededMs = now - this.#dueMs + this.#aheadMs + SPARE_MS;
+      if (neededMs > this.leadMs * SHRINK) {
+        this.leadMs = Math.min(MOST_LEAD_MS, Math.max(this.leadMs, neededMs));
+        this.#heldUntilMs = now + HOLD_MS;
+      }
+      this.underruns += Number(dry);
+    }
+    if (dry || turn !== this.#arriving) {
+      this.#dueMs = now;
+      this.#aheadMs = 0;
+    }
+    this.#arriving = turn;
+    this.#arrivedAtMs = now;
   }
 
-  #flushed() {
-    const { turn, ms } = this.played ?? { turn: null, ms: 0 };
-    this.#events.push({ type: "flushed", turn, ms, droppedMs: this.#droppedMs });
-    this.#droppedMs = 0;
-    this.#playing = false;
-    this.#runs = this.#length > 0 ? this.#runs.filter((run) => run.left > 0) : [];
-  }
-
-  /** @param {Float32Array} out @param {number} wanted */
-  #read(out, wanted) {
-    const count = Math.min(wanted, this.#length);
-    const first = Math.min(count, this.#ring.length - this.#start);
-    out.set(this.#ring.subarray(this.#start, this.#start + first));
-    out.set(this.#ring.subarray(0, count - first), first);
-    this.#start = (this.#start + count) % this.#ring.length;
-    this.#length -= count;
-    this.#countPlayed(count);
+  /** @param {Float32Array} out @returns {number} how much there was */
+  #read(out) {
+    let count = 0;
+    while (count < out.length && this.#length) {
+      const head = this.#queue[0];
+      if (head.turn !== this.#turn) {
+        this.#reportPlayed();
+        this.#turn = head.turn;
+        this.#played = this.#reported = 0;
+      }
+      const part = head.samples.subarray(0, out.length - count);
+      out.set(part, count);
+      count += part.length;
+      this.#played += part.length;
+      this.#length -= part.length;
+      head.samples = head.samples.subarray(part.length);
+      if (!head.samples.length) {
+        this.#queue.shift();
+      }
+    }
     return count;
   }
 
-  /** @param {number} count */
-  #countPlayed(count) {
-    while (count > 0) {
-      const run = this.#runs[0];
-      if (run.turn !== this.#playedTurn) {
-        this.#playedTurn = run.turn;
-        this.#playedSamples = 0;
-      }
-      const taken = Math.min(count, run.left);
-      run.left -= taken;
-      count -= taken;
-      this.#playedSamples += taken;
-      // The newest run stays, for its turn may go on.
-      if (run.left === 0 && this.#runs.length > 1) {
-        this.#runs.shift();
-      }
+  #drain() {
+    this.#playing = false;
+    this.#arriving = NaN;
+    this.#report("drained");
+  }
+
+  #flushed() {
+    this.#report("flushed");
+    this.#droppedMs = 0;
+  }
+
+  #reportPlayed() {
+    if (this.#played !== this.#reported) {
+      this.#report("played");
     }
   }
 
-  /** @param {number} more */
-  #makeRoom(more) {
-    let size = this.#ring.length;
-    if (this.#length + more <= size) {
-      return;
-    }
-    while (size < this.#length + more) {
-      size *= 2;
-    }
-    const ring = new Float32Array(size);
-    const first = Math.min(this.#length, this.#ring.length - this.#start);
-    ring.set(this.#ring.subarray(this.#start, this.#start + first));
-    ring.set(this.#ring.subarray(0, this.#length - first), first);
-    this.#ring = ring;
-    this.#start = 0;
-  }
-
-  /** @param {number} samples */
-  #ms(samples) {
-    return (samples * 1000) / this.#rate;
+  /** @param {PlaybackReport["type"]} type */
+  #report(type) {
+    this.#reported = this.#played;
+    this.#reportedAtMs = this.#nowMs;
+    const { underruns, lostMs, leadMs, queuedMs } = this;
+    const heard = { turn: this.#turn, ms: this.#played / this.#perMs };
+    this.#tell({ type, ...heard, droppedMs: this.#droppedMs, underruns, lostMs, leadMs, queuedMs });
   }
 }

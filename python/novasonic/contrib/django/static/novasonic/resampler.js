@@ -1,8 +1,6 @@
 /**
- * Sample rate conversion for browsers that do not convert by themselves (see capture-worklet.js).
- *
- * A windowed-sinc low-pass evaluated at each output's exact place. Position and history carry over between blocks:
- * converting each block alone stretches time and leaves a seam at every block.
+ * Sample rate conversion for browsers that do not convert by themselves: a windowed-sinc low-pass at each output's exact
+ * place. Position and history carry over, for a block converted alone stretches time and leaves a seam.
  */
 
 const TAPS = 160;
@@ -14,23 +12,17 @@ const PASS = 0.94;
 export class Resampler {
   #step;
   #table;
-  /** Input not yet done with: TAPS samples and more are needed for one output. */
-  #kept = new Float32Array(TAPS - 1);
+  /** Input not yet done with. Half a filter of silence lies before the first sample, so that nothing is shifted. */
+  #kept = new Float32Array(TAPS / 2 - 1);
   #position = 0;
 
-  /**
-   * @param {number} from rate of the input in Hz
-   * @param {number} to rate of the output in Hz
-   */
+  /** @param {number} from rate of the input in Hz @param {number} to rate of the output in Hz */
   constructor(from, to) {
     this.#step = from / to;
     this.#table = lowPass((PASS * Math.min(from, to)) / from);
   }
 
-  /**
-   * @param {Float32Array} block any length
-   * @returns {Float32Array} what the input so far allows
-   */
+  /** @param {Float32Array} block any length @returns {Float32Array} what the input so far allows */
   process(block) {
     const input = new Float32Array(this.#kept.length + block.length);
     input.set(this.#kept);
@@ -52,13 +44,17 @@ export class Resampler {
     this.#position = position - done;
     return output.subarray(0, count);
   }
+
+  /** @returns {Float32Array} what the filter still holds; it begins anew */
+  finish() {
+    const rest = this.process(new Float32Array(TAPS / 2));
+    this.#kept = new Float32Array(TAPS / 2 - 1);
+    this.#position = 0;
+    return rest;
+  }
 }
 
-/**
- * One row of Blackman-windowed sinc per phase.
- *
- * @param {number} cutoff a part of the input's Nyquist frequency
- */
+/** One row of Blackman-windowed sinc per phase. @param {number} cutoff a part of the input's Nyquist frequency */
 function lowPass(cutoff) {
   const table = new Float32Array((PHASES + 1) * TAPS);
   for (let phase = 0; phase <= PHASES; phase++) {

@@ -54,7 +54,6 @@ export class Sound {
         worklet: captureWorklet ?? beside("./capture-worklet.js"),
         rate: input,
         frameMs,
-        stream: null,
         onFrame: this.#tell.frame,
         onLost: this.#tell.lost,
       }),

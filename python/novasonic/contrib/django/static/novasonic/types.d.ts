@@ -154,12 +154,10 @@ export type CaptureOptions = {
   worklet: string;
   /** Hz of the frames. */
   rate: number;
-  frameMs?: number;
-  /** null: silence. */
-  stream: MediaStream | null;
+  frameMs: number;
   onFrame: (frame: Frame) => void;
   /** The microphone was unplugged, or taken back. */
-  onLost?: () => void;
+  onLost: () => void;
 };
 export type PlaybackOptions = {
   worklet: string;
@@ -168,16 +166,20 @@ export type PlaybackOptions = {
   onReport: (report: PlaybackReport) => void;
 };
 
-/** What playout.js tells. */
-export type PlayoutEvent =
-  | { type: "playing"; turn: number }
-  | { type: "drained"; turn: number | null; ms: number }
-  | { type: "flushed"; turn: number | null; ms: number; droppedMs: number };
 /** What the page sends to playback-worklet.js. */
-export type PlaybackOrder =
-  | { type: "audio"; turn: number; pcm: ArrayBuffer }
-  | { type: "end"; turn: number }
-  | { type: "flush" };
-export type PlaybackEvent = PlayoutEvent | { type: "played"; turn: number; ms: number };
-/** What the page gets of it. */
-export type PlaybackReport = PlaybackEvent & { underruns: number; lostMs: number; queuedMs: number };
+export type PlaybackOrder = { type: "audio" | "end" | "flush"; turn: number; pcm?: ArrayBuffer };
+/** What the page gets of it: `ms` of `turn` were heard so far. */
+export type PlaybackReport = {
+  type: "playing" | "played" | "drained" | "flushed";
+  turn: number | null;
+  ms: number;
+  /** Of a flush: what was queued and is forgotten. */
+  droppedMs: number;
+  /** Holes in what was heard. */
+  underruns: number;
+  /** What exceeded the longest answer that is held. */
+  lostMs: number;
+  /** How much of an answer is held back before it starts, as the network's jitter demands. */
+  leadMs: number;
+  queuedMs: number;
+};
