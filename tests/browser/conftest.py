@@ -1,4 +1,4 @@
-"""A headless Chromium whose microphone is a recording, on a page of the storyteller's site."""
+"""A headless Chromium whose microphone is a recording, on a page with the element."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from websupport import ROOT, running_site
 CHROMIUM = "/usr/bin/chromium"
 # So that the wave file's end is not where the conversation ends.
 PLAY_ONCE = "%noloop"
-LOADED = "document.querySelector('[data-novasonic]')?.conversation"
+LOADED = "document.querySelector('nova-sonic-talk')?.nova"
 PROBE = (Path(__file__).parent / "probe.js").read_text()
 MICROPHONE_RATE = 16_000
 SITES = {
+    "stock": ("novasonic.contrib.django.demo.asgi:application", "novasonic.contrib.django.demo.settings", ROOT),
     "storyteller": ("storyteller.asgi:application", "storyteller.settings", ROOT / "examples" / "storyteller"),
     "office": ("office_urls:application", "office_site", Path(__file__).parent),
     "policy": ("policy_asgi:application", "policy_settings", Path(__file__).parent),
@@ -72,10 +73,15 @@ class Visit:
             self.sent.append((time.monotonic(), json.loads(frame)))
 
     def part(self, name):
-        return self.page.locator(f'[data-part="{name}"]')
+        return self.page.locator(f'nova-sonic-talk [part~="{name}"]')
+
+    @property
+    def said(self):
+        """The sentences of the captions, without who says them."""
+        return self.page.locator("nova-sonic-talk [data-segment]")
 
     async def talk(self):
-        await self.part("talk").click()
+        await self.part("button").click()
 
     async def reload(self):
         """Load the page anew, watched as before; returns the server's answer."""
@@ -124,7 +130,7 @@ def visit(tmp_path):
                 seen = Visit(page)
                 await page.goto(f"http://{host}:{site.port}/")
                 await page.locator("form button").click()
-                await page.wait_for_selector("[data-novasonic]")
+                await page.wait_for_selector("nova-sonic-talk")
                 await holds(page, LOADED)
                 await page.evaluate(PROBE)
                 yield seen
@@ -137,10 +143,10 @@ def visit(tmp_path):
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    """Serve the storyteller against an emulator; the site's `state` is the folder of its database."""
+    """Serve a site against an emulator; its `state` is the folder of its database."""
 
     @contextmanager
-    def serving(emulator, site="storyteller"):
+    def serving(emulator, site="stock"):
         state = tmp_path_factory.mktemp("site")
         application, settings, path = SITES[site]
         with running_site(application, emulator, state=state, path=path, settings=settings) as running:

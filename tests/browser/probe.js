@@ -1,19 +1,19 @@
-// Collects what the page's conversation tells, and taps what the loudspeaker gets.
+// Collects what the page's element tells, and taps what the loudspeaker gets.
 (() => {
-  const { conversation } = document.querySelector("[data-novasonic]");
+  const { nova } = document.querySelector("nova-sonic-talk");
   const probe = { levels: [0], states: [], events: [], flushes: [], heard: [] };
   window.probe = probe;
-  conversation.addEventListener("level", ({ detail }) => probe.levels.push(detail.level));
-  conversation.addEventListener("state", ({ detail }) => probe.states.push(detail.state));
-  conversation.addEventListener("flushed", ({ detail }) => probe.flushes.push(detail.ms));
+  nova.addEventListener("level", ({ detail }) => probe.levels.push(detail.level));
+  nova.addEventListener("state", ({ detail }) => probe.states.push(detail.state));
+  nova.addEventListener("flushed", ({ detail }) => probe.flushes.push(detail.ms));
   const types = ["initialized", "turn_started", "turn_ended", "interrupted", "transcript", "error", "tool"];
   for (const type of [...types, "tool_approval", "usage"]) {
-    conversation.addEventListener(type, ({ detail }) => probe.events.push(detail));
+    nova.addEventListener(type, ({ detail }) => probe.events.push(detail));
   }
   const samples = new Float32Array(2048);
   const spectrum = new Float32Array(1024);
   setInterval(() => {
-    const analyser = conversation.playback?.analyser;
+    const analyser = nova.playback?.analyser;
     if (!analyser) {
       return;
     }

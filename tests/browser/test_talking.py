@@ -63,7 +63,7 @@ async def test_words_are_understood_and_the_answer_is_heard(offline_voice, visit
         await page.until("events.some(e => e.type === 'transcript' && e.role === 'user')")
         await page.until("states.includes('speaking')")
         await page.until("events.some(e => e.type === 'turn_ended' && !e.interrupted)", seconds=40)
-        lines = page.page.locator(".line")
+        lines = page.part("line")
         assert phrase.lower() in (await lines.nth(0).inner_text()).lower()
         assert await lines.nth(0).get_attribute("data-role") == "user"
         assert len(await lines.nth(1).inner_text()) > 10
@@ -86,7 +86,7 @@ async def test_the_loudspeaker_plays_what_was_sent(tone_voice, visit, say):
         for sample in heard:
             assert abs(sample["peakHz"] - TONE_HZ) < 24, sample
             assert sample["rms"] == pytest.approx(0.3 / math.sqrt(2), rel=0.1)
-        assert await page.page.evaluate("document.querySelector('[data-novasonic]').conversation.counts.underruns") == 0
+        assert await page.page.evaluate("document.querySelector('nova-sonic-talk').nova.counts.underruns") == 0
 
 
 async def test_speaking_over_the_answer_stops_it(tone_voice, visit, say):
@@ -124,10 +124,10 @@ async def test_typed_input_is_answered_without_a_microphone(offline_voice, visit
         await page.page.get_by_role("button", name="Send").click()
         await page.until("states.includes('speaking')")
         await page.until("heard.some(h => h.rms > 0.02)")
-        lines = page.page.locator(".line")
-        assert await lines.nth(0).inner_text() == phrases()[0]
+        lines = page.part("line")
+        assert await page.said.nth(0).inner_text() == phrases()[0]
         assert await lines.nth(1).get_attribute("data-role") == "assistant"
-        assert await page.page.locator('.line[data-role="user"]').count() == 1
+        assert await page.part("user").count() == 1
 
 
 async def test_a_phrase_of_the_list_can_be_pressed(offline_voice, visit):
@@ -143,7 +143,7 @@ async def test_the_sample_voice_asks_for_those_without_a_microphone(offline_voic
         await page.part("sample").click()
         await page.until("events.some(e => e.type === 'transcript' && e.role === 'user')")
         await page.until("heard.some(h => h.rms > 0.02)")
-        said = await page.page.locator('.line[data-role="user"]').first.inner_text()
+        said = await page.part("user").locator("[data-segment]").first.inner_text()
         assert said.lower() in {phrase.lower() for phrase in phrases()}
 
 
@@ -164,7 +164,7 @@ async def test_stop_the_answer_by_hand_and_mute(tone_voice, visit, say):
 @pytest.mark.parametrize("how", ["pointer", "space"])
 async def test_push_to_talk_sends_what_is_said_while_it_is_held(offline_voice, visit, say, how):
     async with visit(offline_voice, microphone=SECOND * 4 + say(phrases()[0]) + SECOND * 10) as page:
-        sent = "document.querySelector('[data-novasonic]').conversation.counts.sentFrames"
+        sent = "document.querySelector('nova-sonic-talk').nova.counts.sentFrames"
 
         async def hold(down):
             if how == "pointer":
@@ -189,7 +189,7 @@ async def test_push_to_talk_sends_what_is_said_while_it_is_held(offline_voice, v
         while_held = await page.page.evaluate(sent)
         assert while_held > 20
         await page.until("events.some(e => e.type === 'transcript' && e.role === 'user')")
-        assert phrases()[0] in await page.page.locator('.line[data-role="user"]').inner_text()
+        assert phrases()[0] in await page.part("user").inner_text()
         await page.until("heard.some(h => h.rms > 0.02)")
         assert await page.page.evaluate(sent) <= while_held + 2
 
@@ -213,8 +213,8 @@ async def test_the_page_tells_how_much_was_heard(tone_voice, visit):
         # An answer that is stopped before its first sound: nothing of it was heard.
         await page.page.evaluate(
             """() => {
-              const { conversation } = document.querySelector("[data-novasonic]");
-              conversation.addEventListener("turn_started", () => conversation.interrupt(), { once: true });
+              const { nova } = document.querySelector("nova-sonic-talk");
+              nova.addEventListener("turn_started", () => nova.interrupt(), { once: true });
             }"""
         )
         await page.part("text").fill("And again")

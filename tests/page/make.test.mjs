@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { visible } from "../../python/novasonic/contrib/django/static/novasonic/transcript.js";
+import { visible } from "../../python/novasonic/contrib/django/static/novasonic/make.js";
 
 test("who approves sees what is written, and nothing that hides it", () => {
   assert.equal(visible('{\n "to": "Zoë 🎈"\n}'), '{\n "to": "Zoë 🎈"\n}');

@@ -1,0 +1,464 @@
+/**
+ * `<nova-sonic-talk>`: a voice assistant in one tag. docs/how-to/page.md tells of its attributes, parts and words.
+ *
+ * What it does not say itself it takes from the script that `{% novasonic_client %}` writes. Its conversation is `nova`,
+ * and ends when the element leaves the page.
+ */
+
+/** @import { Choices, Details } from "./types.d.ts" */
+
+import { Captions } from "./captions.js";
+import { holdable } from "./hold.js";
+import { ELEMENT_WORDS } from "./labels.js";
+import { LOOK } from "./look.js";
+import { fill, icon, make } from "./make.js";
+import { Meter } from "./meter.js";
+import { MicrophoneError, NovaSonic } from "./novasonic.js";
+
+const MICROPHONE = "M12 2.5a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0v-6a3 3 0 0 0-3-3M5 11.5a7 7 0 0 0 14 0M12 18.5v3";
+const STOP = "M8 7h8a1 1 0 0 1 1 1v8a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1z";
+const CLOSED = ["idle", "ended", "failed"];
+/** The round of every turn: a screen reader that named them would talk over the answer. */
+const ROUND = ["listening", "thinking", "speaking"];
+/** So many of the last words stay for a screen reader to go back to. */
+const MAX_SAID = 30;
+
+/** Of the script that the template tag writes. */
+const given = document.getElementById("novasonic-client")?.dataset ?? {};
+
+export class NovaSonicTalk extends HTMLElement {
+  static observedAttributes = ["captions", "figures", "push-to-talk", "sample"];
+  /** Where the space bar goes while no element has the focus. @type {NovaSonicTalk | null} */
+  static #latest = null;
+
+  /**
+   * What `initialize` says beside the attributes, as one-time tickets; a function is asked for each socket.
+   *
+   * @type {Choices | (() => Choices | Promise<Choices>)}
+   */
+  choices = {};
+
+  /** @type {Record<string, string>} */
+  #words = { ...ELEMENT_WORDS, ...JSON.parse(given.words ?? "{}") };
+  #nova;
+  #part;
+  #captions;
+  #meter;
+  /** Takes the listeners back that reach beyond the element. */
+  #present = new AbortController();
+  #starting = false;
+  #sampling = false;
+  #leaving = false;
+  #position = 0;
+  #state = "idle";
+  /** Whose words the notice shows. @type {"" | "condition" | "error" | "action" | "end"} */
+  #noticed = "";
+
+  constructor() {
+    super();
+    this.#part = this.#build();
+    this.#captions = new Captions(
+      this.#part.captions,
+      this.#part.questions,
+      (text) => this.#say(text),
+      () => this.#words,
+    );
+    this.#meter = new Meter(this.#part.meter, this.#part.button);
+    this.#listen();
+  }
+
+  /** The conversation of this element. It is made when first asked for, from the attributes of that moment. */
+  get nova() {
+    if (!this.#nova) {
+      const { words = "{}" } = given;
+      const option = (/** @type {string} */ name) =>
+        this.getAttribute(name) ?? given[name.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
+      this.#nova = new NovaSonic({
+        url: option("url") ?? "/novasonic/ws/",
+        choices: () => this.#chosen(),
+        words: JSON.parse(words),
+        frameMs: this.getAttribute("frame-ms") === "20" ? 20 : 32,
+        halfDuplex: this.hasAttribute("half-duplex"),
+        captureWorklet: option("capture-worklet"),
+        playbackWorklet: option("playback-worklet"),
+      });
+      this.#follow(this.#nova);
+    }
+    return this.#nova;
+  }
+
+  connectedCallback() {
+    NovaSonicTalk.#latest ??= this;
+    this.#present = new AbortController();
+    const { signal } = this.#present;
+    const { hold, button } = this.#part;
+    holdable(hold, {
+      everywhere: () => this.nova.pushToTalk && this.#isOpen && NovaSonicTalk.#latest === this,
+      also: button,
+      tell: (down) => this.#press(down),
+      signal,
+    });
+    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#listDevices(), { signal });
+    window.addEventListener("pagehide", () => this.#leave(), { signal });
+    this.#show();
+  }
+
+  disconnectedCallback() {
+    this.#present.abort();
+    if (NovaSonicTalk.#latest === this) {
+      NovaSonicTalk.#latest = null;
+    }
+    this.#leave();
+  }
+
+  /** `moveBefore` keeps the element's state, and so its conversation. */
+  connectedMoveCallback() {}
+
+  /** @param {string} name @param {string | null} _ @param {string | null} value */
+  attributeChangedCallback(name, _, value) {
+    if (name === "push-to-talk") {
+      this.nova.pushToTalk = value !== null;
+    }
+    this.#show();
+  }
+
+  get #isOpen() {
+    return !CLOSED.includes(this.nova.state);
+  }
+
+  async #chosen() {
+    /** @type {Record<string, unknown>} */
+    const choices = {};
+    for (const name of ["voice", "language", "model", "region"]) {
+      choices[name] = this.getAttribute(name) ?? undefined;
+    }
+    return { ...choices, ...(typeof this.choices === "function" ? await this.choices() : this.choices) };
+  }
+
+  #build() {
+    const words = this.#words;
+    /** @param {string} name @param {string} [hint] */
+    const toggle = (name, hint = "") =>
+      make("button", { type: "button", part: name, class: "quiet", "aria-pressed": "false", title: hint }, words[name]);
+    const button = make(
+      "button",
+      { type: "button", part: "button", class: "orb", "aria-describedby": "state" },
+      icon("microphone", MICROPHONE),
+      icon("stop", STOP),
+    );
+    const meter = make("canvas", { part: "meter", "aria-hidden": "true" });
+    const state = make("p", { part: "state", class: "state", id: "state" });
+    const notice = make("p", { part: "notice", class: "notice", role: "alert" });
+    const hold = make("button", { type: "button", part: "hold", class: "hold", "aria-pressed": "false" }, words.hold);
+    const push = toggle("push", words.pushHint);
+    const mute = toggle("mute");
+    const interrupt = make("button", { type: "button", part: "interrupt", class: "quiet" }, words.interrupt);
+    const device = make("select", { part: "device", "aria-label": words.device });
+    const latency = make("dd", { part: "latency" }, "–");
+    const cost = make("dd", { part: "cost" }, "–");
+    const figures = make(
+      "dl",
+      { part: "figures", class: "figures" },
+      make("div", {}, make("dt", {}, words.latency), latency),
+      make("div", {}, make("dt", {}, words.cost), cost),
+    );
+    const questions = make("div", { part: "questions", class: "questions" });
+    const empty = make("slot", { name: "empty" }, words.empty);
+    const captions = make(
+      "div",
+      { part: "captions", class: "captions", role: "region", "aria-label": words.captions, tabindex: "0" },
+      make("div", { class: "empty" }, empty),
+    );
+    const text = make("input", {
+      part: "text",
+      maxlength: "4000",
+      placeholder: words.type,
+      "aria-label": words.type,
+      autocomplete: "off",
+      enterkeyhint: "send",
+      dir: "auto",
+    });
+    const sample = make("button", { type: "button", part: "sample", class: "quiet", title: words.sampleHint }, words.sample);
+    const composer = make(
+      "form",
+      { part: "composer", class: "composer" },
+      text,
+      make("button", { part: "send" }, words.send),
+      sample,
+    );
+    const said = make("div", { class: "unseen", role: "log" });
+    const panel = make(
+      "div",
+      { part: "panel", class: "panel" },
+      make("slot", { name: "header" }),
+      make(
+        "div",
+        { part: "stage", class: "stage" },
+        button,
+        meter,
+        state,
+        notice,
+        make(
+          "div",
+          { part: "controls", class: "controls", role: "group", "aria-label": words.controls },
+          ...[hold, push, mute, interrupt, device],
+        ),
+        figures,
+      ),
+      ...[questions, captions, composer, make("slot"), said],
+    );
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [LOOK];
+    root.append(panel);
+    notice.hidden = figures.hidden = device.hidden = true;
+    const parts = { button, meter, state, notice, hold, push, mute, interrupt, device, latency, cost, figures };
+    return { ...parts, questions, captions, text, sample, composer, said };
+  }
+
+  /** Hear what the user does here. */
+  #listen() {
+    const { button, push, interrupt, mute, device, composer, text, sample } = this.#part;
+    for (const type of ["focusin", "pointerdown"]) {
+      this.addEventListener(type, () => (NovaSonicTalk.#latest = this));
+    }
+    button.addEventListener("click", () => {
+      if (this.#ends) {
+        this.#leave();
+      } else if (!this.#starting) {
+        this.#starting = true;
+        void this.#attempt(() => this.nova.start()).finally(() => {
+          this.#starting = false;
+          this.#show();
+        });
+      }
+    });
+    push.addEventListener("click", () => {
+      this.nova.pushToTalk = !this.nova.pushToTalk;
+      this.#show();
+    });
+    interrupt.addEventListener("click", () => {
+      if (interrupt.ariaDisabled !== "true") {
+        this.nova.interrupt();
+      }
+    });
+    mute.addEventListener("click", () => {
+      this.nova.mute(!this.nova.muted);
+      this.#show();
+    });
+    device.addEventListener("change", () => void this.#attempt(() => this.nova.useDevice(device.value)));
+    composer.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const words = text.value.trim();
+      if (words) {
+        text.value = "";
+        this.#type(words);
+      }
+    });
+    // Buttons of the page within the element: what they hold is typed.
+    this.addEventListener("click", (event) => {
+      const saying = /** @type {Element} */ (event.target).closest?.("[data-say]");
+      if (saying) {
+        this.#type(saying.getAttribute("data-say") || saying.textContent.trim());
+      }
+    });
+    sample.addEventListener("click", () => {
+      if (this.#sampling) {
+        return;
+      }
+      this.#sampling = true;
+      void this.#attempt(async () => {
+        const response = await fetch(this.getAttribute("sample") || (given.sample ?? ""));
+        if (!response.ok) {
+          throw new Error(this.#words.sampleMissing);
+        }
+        await this.nova.speak(await response.arrayBuffer());
+      }).finally(() => {
+        this.#sampling = false;
+        this.#show();
+      });
+    });
+  }
+
+  /** Hear what the conversation tells. @param {NovaSonic} nova */
+  #follow(nova) {
+    const captions = this.#captions;
+    nova.addEventListener("state", ({ detail }) => this.#enter(detail));
+    nova.addEventListener("initialized", () => {
+      if (nova.state !== "reconnecting") {
+        captions.begin();
+      }
+    });
+    nova.addEventListener("resumed", ({ detail }) => captions.resume(detail.turn));
+    nova.addEventListener("queued", ({ detail }) => {
+      this.#position = detail.position;
+      this.#show();
+    });
+    nova.addEventListener("error", ({ detail }) => this.#notice(this.#words[detail.code] ?? detail.message, "error"));
+    nova.addEventListener("transcript", ({ detail }) => captions.add(detail));
+    nova.addEventListener("interrupted", ({ detail }) => captions.cut(detail.turn));
+    nova.addEventListener("tool", ({ detail }) => captions.tool(detail));
+    nova.addEventListener("tool_approval", ({ detail }) => {
+      captions.ask(detail, (approve) => nova.approve(detail.id, approve));
+    });
+    nova.addEventListener("turn_started", () => {
+      if (this.#noticed === "error") {
+        this.#notice("");
+      }
+    });
+    nova.addEventListener("turn_ended", ({ detail: { responseMs } }) => {
+      if (responseMs != null) {
+        this.#part.latency.textContent = `${(responseMs / 1000).toFixed(2)} s`;
+        this.#show();
+      }
+    });
+    nova.addEventListener("usage", ({ detail: { usd } }) => {
+      this.#part.cost.textContent = `$${usd.toFixed(4)}`;
+      this.#show();
+    });
+    nova.addEventListener("level", ({ detail }) => this.#meter.level(detail));
+  }
+
+  /** @param {Details["state"]} detail */
+  #enter({ state, condition, words }) {
+    if (words && !(state === "ended" && this.#leaving)) {
+      // What the server said of a failure says more than how the socket ended.
+      if (!(state === "failed" && this.#noticed === "error")) {
+        this.#notice(words, condition ? "condition" : "end");
+      }
+    } else if (!condition && this.#noticed === "condition") {
+      this.#notice("");
+    }
+    if (CLOSED.includes(state)) {
+      this.#captions.end();
+    }
+    this.#meter.run(this.#isOpen);
+    this.#show();
+    if (state !== this.#state && !(ROUND.includes(state) && ROUND.includes(this.#state))) {
+      this.#say(this.#part.state.textContent);
+    }
+    this.#state = state;
+    void this.#listDevices();
+  }
+
+  /** Do what the user asked for; what fails is said here. @param {() => Promise<unknown>} action */
+  async #attempt(action) {
+    this.#notice("");
+    try {
+      await action();
+    } catch (error) {
+      // What ended the conversation was told by its `state`.
+      if (error instanceof MicrophoneError || !["ended", "failed"].includes(this.nova.state)) {
+        this.#notice(/** @type {Error} */ (error).message, "action");
+      }
+    }
+    this.#show();
+  }
+
+  /** @param {string} text */
+  #type(text) {
+    this.#captions.typed(text);
+    void this.#attempt(() => this.nova.sendText(text));
+  }
+
+  /** @param {boolean} down */
+  #press(down) {
+    const { nova } = this;
+    if (!nova.pushToTalk || down === nova.pressed) {
+      return;
+    }
+    nova.press(down);
+    this.#show();
+    if (down && !nova.listens && !this.#starting) {
+      this.#part.button.click();
+    }
+  }
+
+  #leave() {
+    this.#leaving = true;
+    this.#nova?.stop();
+    this.#leaving = false;
+  }
+
+  /** Whether a press of the button ends the conversation, or the wait for it. */
+  get #ends() {
+    const { state, listens } = this.nova;
+    return this.#isOpen && (listens || this.#starting || state === "reconnecting");
+  }
+
+  /** @returns {string} */
+  #stateWords() {
+    const { state, listens, pushToTalk, pressed, muted } = this.nova;
+    const words = this.#words;
+    if (state === "listening") {
+      const hint = pushToTalk && !pressed ? words.holdHint : muted && !pushToTalk ? words.silent : words.listening;
+      return this.#sampling ? words.sampling : listens ? hint : words.ready;
+    }
+    if (state === "queued") {
+      return fill(words.queued, { position: this.#position });
+    }
+    if (state === "speaking" && !listens) {
+      return words.answering;
+    }
+    return words[state === "ended" ? "idle" : state];
+  }
+
+  #show() {
+    const { nova, nova: { state, listens, pushToTalk } } = this; // prettier-ignore
+    const { button, hold, push, mute, interrupt, figures, captions, sample, latency, cost } = this.#part;
+    const open = this.#isOpen;
+    const ends = this.#ends;
+    button.dataset.state = state;
+    button.toggleAttribute("data-open", ends);
+    button.ariaLabel = ends ? this.#words.end : this.#words.talk;
+    this.#part.state.textContent = this.#stateWords();
+    push.ariaPressed = String(pushToTalk);
+    hold.ariaPressed = String(nova.pressed);
+    mute.ariaPressed = String(nova.muted);
+    interrupt.ariaDisabled = String(state !== "speaking");
+    sample.ariaDisabled = String(this.#sampling);
+    this.#hide(hold, !pushToTalk);
+    this.#hide(mute, !open || !listens || pushToTalk);
+    this.#hide(interrupt, !open);
+    this.#hide(sample, !this.hasAttribute("sample"));
+    this.#hide(captions, this.getAttribute("captions") === "off");
+    figures.hidden = !this.hasAttribute("figures") || `${latency.textContent}${cost.textContent}` === "––";
+  }
+
+  /** Hide a part, or show it again; the focus does not go down with it. @param {HTMLElement} part @param {boolean} hidden */
+  #hide(part, hidden) {
+    if (hidden && part.contains(/** @type {ShadowRoot} */ (this.shadowRoot).activeElement)) {
+      this.#part.button.focus();
+    }
+    part.hidden = hidden;
+  }
+
+  async #listDevices() {
+    const { device } = this.#part;
+    const devices = this.nova.listens ? (await this.nova.devices()).filter(({ label }) => label) : [];
+    // Built anew it would close under the hand of who chooses.
+    if (devices.map(({ id }) => id).join() !== [...device.options].map(({ value }) => value).join()) {
+      const chosen = device.value;
+      device.replaceChildren(...devices.map(({ id, label }) => make("option", { value: id }, label)));
+      device.value = devices.some(({ id }) => id === chosen) ? chosen : device.value;
+    }
+    this.#hide(device, devices.length < 2);
+  }
+
+  /** @param {string} words @param {"condition" | "error" | "action" | "end" | ""} [whose] */
+  #notice(words, whose = "") {
+    this.#noticed = whose;
+    this.#part.notice.textContent = words;
+    this.#part.notice.hidden = !words;
+  }
+
+  /** Tell a screen reader, once. @param {string} text */
+  #say(text) {
+    const { said } = this.#part;
+    said.append(make("p", {}, text));
+    while (said.childElementCount > MAX_SAID) {
+      said.firstElementChild?.remove();
+    }
+  }
+}
+
+customElements.define("nova-sonic-talk", NovaSonicTalk);
