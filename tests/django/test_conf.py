@@ -5,7 +5,6 @@ import sys
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.template import Context, Template
 from django.test import override_settings
 
 import novasonic
@@ -72,12 +71,3 @@ def test_the_banner_is_for_endpoints_on_this_machine(url, emulated, monkeypatch)
     if url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", url)
         assert get_settings().emulated is emulated
-
-
-def test_the_page_gets_addresses_from_the_server():
-    template = Template("{% load novasonic %}<main {% novasonic_attributes 'x\"y/' %}></main>")
-    assert template.render(Context()) == (
-        '<main data-socket="/x&quot;y/" data-capture-worklet="/static/novasonic/capture-worklet.js"'
-        ' data-playback-worklet="/static/novasonic/playback-worklet.js"'
-        ' data-sample="/static/novasonic/sample.wav"></main>'
-    )

@@ -1,4 +1,4 @@
-"""What the page says to its users, for translators: the twin of ``words.js`` and ``labels.js`` of ``static/novasonic/``.
+"""What the page says to its users, for translators: the twin of ``words.js`` and ``labels.js``.
 
 The scripts hold the English words themselves and work without these; a page in another language gets its own through
 ``{% novasonic_client %}``. A test compares the twins.

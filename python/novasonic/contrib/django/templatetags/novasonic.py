@@ -19,8 +19,30 @@ if TYPE_CHECKING:
 
 register = template.Library()
 
-MODULES = ("novasonic",)
-"""What ``element.js`` imports, and what that imports: a browser that knows early need not ask for one after the other."""
+_WRITTEN = "novasonic_client"
+
+MODULES = (
+    "novasonic",
+    "answer",
+    "backlog",
+    "link",
+    "comeback",
+    "wire",
+    "microphone",
+    "presence",
+    "recording",
+    "sound",
+    "capture",
+    "playback",
+    "words",
+    "captions",
+    "hold",
+    "labels",
+    "look",
+    "make",
+    "meter",
+)
+"""What ``element.js`` imports, and what that imports: who knows early need not ask for one after the other."""
 
 
 @register.simple_tag(takes_context=True)
@@ -32,9 +54,9 @@ def novasonic_client(context: template.Context, url: str = SOCKET_PATH, nonce: s
     script, so ``script-src 'self'`` is enough. Where a Content-Security-Policy goes by nonces, pass ``nonce``; the
     ``csp_nonce`` of Django's own context processor is found by itself.
     """
-    if context.render_context.get(novasonic_client):
+    if context.render_context.get(_WRITTEN):
         return format_html("")
-    context.render_context[novasonic_client] = True
+    context.render_context[_WRITTEN] = True
     attributes = {
         "data-url": _path(url),
         "data-capture-worklet": static("novasonic/capture-worklet.js"),

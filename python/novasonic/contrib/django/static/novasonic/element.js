@@ -13,7 +13,7 @@ import { ELEMENT_WORDS } from "./labels.js";
 import { LOOK } from "./look.js";
 import { fill, icon, make } from "./make.js";
 import { Meter } from "./meter.js";
-import { MicrophoneError, NovaSonic } from "./novasonic.js";
+import { NovaSonic } from "./novasonic.js";
 
 const MICROPHONE = "M12 2.5a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0v-6a3 3 0 0 0-3-3M5 11.5a7 7 0 0 0 14 0M12 18.5v3";
 const STOP = "M8 7h8a1 1 0 0 1 1 1v8a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1z";
@@ -40,6 +40,7 @@ export class NovaSonicTalk extends HTMLElement {
 
   /** @type {Record<string, string>} */
   #words = { ...ELEMENT_WORDS, ...JSON.parse(given.words ?? "{}") };
+  /** @type {NovaSonic | undefined} */
   #nova;
   #part;
   #captions;
@@ -99,7 +100,6 @@ export class NovaSonicTalk extends HTMLElement {
       signal,
     });
     navigator.mediaDevices?.addEventListener("devicechange", () => void this.#listDevices(), { signal });
-    window.addEventListener("pagehide", () => this.#leave(), { signal });
     this.#show();
   }
 
@@ -347,8 +347,8 @@ export class NovaSonicTalk extends HTMLElement {
       await action();
     } catch (error) {
       // What ended the conversation was told by its `state`.
-      if (error instanceof MicrophoneError || !["ended", "failed"].includes(this.nova.state)) {
-        this.#notice(/** @type {Error} */ (error).message, "action");
+      if (!["ended", "failed"].includes(this.nova.state)) {
+        this.#notice(/** @type {Error} */ (error).message, this.nova.condition ? "condition" : "action");
       }
     }
     this.#show();
@@ -447,8 +447,12 @@ export class NovaSonicTalk extends HTMLElement {
   /** @param {string} words @param {"condition" | "error" | "action" | "end" | ""} [whose] */
   #notice(words, whose = "") {
     this.#noticed = whose;
-    this.#part.notice.textContent = words;
-    this.#part.notice.hidden = !words;
+    const { notice } = this.#part;
+    // Set again, the same words would be read out again.
+    if (notice.textContent !== words) {
+      notice.textContent = words;
+    }
+    notice.hidden = !words;
   }
 
   /** Tell a screen reader, once. @param {string} text */
