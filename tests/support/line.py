@@ -107,14 +107,13 @@ class Line:
         with suppress(OSError):
             while True:
                 due, piece = await pieces.get()
-                while (wait := max(due, self._stalled_until) - time.monotonic()) > 0:
+                # The line may be stalled again meanwhile.
+                while (wait := max(due, self._stalled_until) - time.monotonic()) > 0:  # noqa: ASYNC110
                     await asyncio.sleep(wait)
                 if not piece:
                     break
                 writer.write(piece)
                 await writer.drain()
-            # What was written must leave before the connection is reset.
-            if writer.can_write_eof():
-                writer.write_eof()
-            while writer.transport.get_write_buffer_size():
-                await asyncio.sleep(0.001)
+            # The other end reads all of it before it learns that nothing follows.
+            writer.close()
+            await writer.wait_closed()

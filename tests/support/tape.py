@@ -16,12 +16,19 @@ _QUANTUM = 128
 # Of full scale: a tone crosses zero, and stays this near to it for a sample or two.
 _SILENT = 100
 _GAP_MS = 5
+_ROOM = 300
 
 
 def tone(seconds: float, rate: int, *, hz: float = 880.0, amplitude: float = 0.3) -> bytes:
     """Return PCM16LE in which every gap can be told."""
     times = np.arange(int(seconds * rate)) / rate
     return (32767 * amplitude * np.sin(2 * np.pi * hz * times)).astype("<i2").tobytes()
+
+
+def loud_seconds(pcm: bytes) -> float:
+    """Return how much of 16 kHz PCM16LE is louder than a room."""
+    frames = np.frombuffer(pcm[: len(pcm) // 640 * 640], dtype="<i2").reshape(-1, 320).astype(float)
+    return float((np.sqrt((frames**2).mean(axis=1)) > _ROOM).sum()) * 0.02
 
 
 @dataclass(frozen=True)
