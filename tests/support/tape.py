@@ -14,7 +14,7 @@ TAP = (Path(__file__).parents[1] / "browser" / "tap.js").read_text()
 NOVA = "document.querySelector('[data-novasonic]').conversation"
 _QUANTUM = 128
 # Of full scale: a tone crosses zero, and stays this near to it for a sample or two.
-_SILENT = 100
+SILENT = 100
 _GAP_MS = 5
 _ROOM = 300
 
@@ -42,7 +42,7 @@ class Tape:
 
     def loud(self) -> np.ndarray[Any, Any]:
         """Return the indices of samples that are heard."""
-        return np.flatnonzero(np.abs(self.samples.astype(np.int32)) > _SILENT)
+        return np.flatnonzero(np.abs(self.samples.astype(np.int32)) > SILENT)
 
     def gaps_ms(self, *, answer_seconds: float) -> list[float]:
         """Return the silences within answers that are so long each; what lies between them is no gap."""
