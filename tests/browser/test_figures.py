@@ -169,8 +169,9 @@ def brief():
 
 @pytest.mark.timeout(180)
 async def test_from_the_end_of_speech_to_the_first_sound(brief, tmp_path, visit, say, figure):
-    question = say("Sing, please.")
-    microphone = SECOND + (question + SECOND * 2) * QUESTIONS
+    # Each after another pause, so that what arrived lies over what was said in one way only.
+    pauses = [bytes(int(RATE * (1.8 + number * number % 7 / 10)) * 2) for number in range(QUESTIONS)]
+    microphone = SECOND + b"".join(say("Sing it for me, please.") + pause for pause in pauses)
     with worker(brief, tmp_path) as site:
         async with visit(site, microphone=microphone) as page, noting_arrivals(brief) as arrivals:
             await tape.tap(page.page, microphone=True)
@@ -180,12 +181,16 @@ async def test_from_the_end_of_speech_to_the_first_sound(brief, tmp_path, visit,
             await page.until("states.at(-1) === 'listening'")
             spoken, heard = await tape.spoken(page.page), await tape.played(page.page)
     [stream] = brief.streams
-    shift = lag(spoken.samples, np.frombuffer(brief.recording(stream.stream_id).pcm, dtype="<i2"))
+    arrived = np.frombuffer(brief.recording(stream.stream_id).pcm, dtype="<i2")
+    shift = lag(spoken.samples, arrived)
     sounds = [heard.rendered_ms(start) for start in first_sounds(heard)]
     to_it, own, from_it = [], [], []
     for end in last_words(spoken):
         said_at = spoken.rendered_ms(end)
-        came_at = next(at for at, received in arrivals if received >= 2 * (end - shift + 1))
+        first = max(0, end - RATE)
+        near = max(0, first + shift - RATE // 2)
+        last = near + lag(spoken.samples[first:end], arrived[near : near + 2 * RATE]) + end - first
+        came_at = next(at for at, received in arrivals if received >= 2 * last)
         answered_at = next(at for at in brief.answered if at > came_at)
         heard_at = next(at for at in sounds if at >= answered_at - 1)  # a worklet's clock tells milliseconds only
         to_it.append(came_at - said_at)
@@ -202,10 +207,10 @@ async def test_from_the_end_of_speech_to_the_first_sound(brief, tmp_path, visit,
     assert statistics.median(house) <= MOST_HOUSE_MS
 
 
-def lag(reference, signal):
-    """How many samples earlier `reference` began than `signal`."""
-    size = 1 << (len(reference) + len(signal)).bit_length()
-    spectrum = np.fft.rfft(reference.astype(float), size) * np.conj(np.fft.rfft(signal.astype(float), size))
+def lag(words, signal):
+    """How many samples later `words` are in `signal`, which another conversion of rates has passed."""
+    size = 1 << (len(words) + len(signal)).bit_length()
+    spectrum = np.fft.rfft(signal.astype(float), size) * np.conj(np.fft.rfft(words.astype(float), size))
     at = int(np.argmax(np.fft.irfft(spectrum, size)))
     return at if at < size // 2 else at - size
 
