@@ -3,6 +3,7 @@ import { useEffect, useId, useState } from "react";
 import { useSite, type PastConversation, type Story } from "../site";
 
 const WHEN = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+const WRITTEN_MS = 1_500;
 
 /** What was said about a story before, as the site's records have it; `revision` tells when to ask again. */
 export function ConversationHistory({ story, revision }: { story: Story; revision: number }) {
@@ -13,17 +14,22 @@ export function ConversationHistory({ story, revision }: { story: Story; revisio
 
   useEffect(() => {
     let wanted = true;
-    site.conversations(story).then(
-      (found) => {
-        if (wanted) {
-          setConversations(found);
-          setProblem("");
-        }
-      },
-      (error: Error) => wanted && setProblem(error.message),
-    );
+    const ask = () =>
+      site.conversations(story).then(
+        (found) => {
+          if (wanted) {
+            setConversations(found);
+            setProblem("");
+          }
+        },
+        (error: Error) => wanted && setProblem(error.message),
+      );
+    void ask();
+    // An answer that the end of its conversation cut short is written after this page knows of the end.
+    const again = revision ? setTimeout(ask, WRITTEN_MS) : 0;
     return () => {
       wanted = false;
+      clearTimeout(again);
     };
   }, [site, story, revision]);
 
