@@ -27,6 +27,7 @@ EXAMPLE = ROOT / "examples" / "react"
 CLIENT = ROOT / "python" / "novasonic" / "contrib" / "django" / "static" / "novasonic"
 BUILT = ROOT / ".build" / "react"
 DIST = BUILT / "dist"
+SCREENSHOTS = ROOT / ".build" / "screenshots"
 INSTALL_SECONDS = 240
 CHROMIUM = "/usr/bin/chromium"
 RATE = 16_000
@@ -198,6 +199,10 @@ class Visit:
     def diary(self):
         return self.page.get_by_role("list", name="Diary").get_by_role("listitem")
 
+    async def picture(self, name):
+        """Show those who look into .build/screenshots what the page looks like."""
+        await self.page.screenshot(path=SCREENSHOTS / f"react-{name}.png", full_page=True)
+
     async def hears(self, loudness=0.01, seconds=30):
         """Wait until the loudspeaker plays."""
         async with asyncio.timeout(seconds):
@@ -246,6 +251,7 @@ async def test_a_page_of_another_origin_holds_one_conversation_and_shows_it_afte
         await expect(page.captions).to_contain_text(phrase, ignore_case=True, timeout=20_000)
         await page.hears()
         await expect(page.status).to_have_text(re.compile("Speaking"))
+        await page.picture("speaking")
         # StrictMode mounts twice; whoever talks twice pays twice.
         assert len(page.sockets) == 1
         assert [message["type"] for message in page.sent if message["type"] == "initialize"] == ["initialize"]
@@ -263,6 +269,7 @@ async def test_a_page_of_another_origin_holds_one_conversation_and_shows_it_afte
         await past.locator("summary").filter(has_text=re.compile(phrase, re.IGNORECASE)).click()
         answer = said.split(":", 1)[1].split()[0]
         await expect(past.get_by_role("definition").last).to_contain_text(answer)
+        await page.picture("history")
         # Of the other story nothing was said.
         await page.button("The Paper Fox").click()
         await expect(page.page.get_by_text("None yet.")).to_be_visible()
@@ -289,6 +296,7 @@ async def test_a_recording_is_kept_played_back_and_sent_whole(house, visit, say)
         await page.button("Stop recording").click()
         recording = page.page.get_by_role("list", name="Recordings").get_by_role("listitem")
         player = recording.locator("audio")
+        await page.picture("recording")
         # Nothing has left the page.
         assert page.sockets == []
         await player.evaluate("element => element.play()")
@@ -331,6 +339,7 @@ async def test_a_denied_microphone_is_said_in_words_and_typing_still_works(house
         await page.come_in()
         await page.button("Talk").click()
         await expect(page.page.get_by_role("alert")).to_contain_text("microphone is blocked")
+        await page.picture("denied")
         await page.page.get_by_label("Record, then send").check()
         await page.button("Record", exact=True).click()
         await expect(page.page.get_by_role("alert").last).to_contain_text("microphone is blocked")
@@ -356,7 +365,8 @@ async def test_a_site_that_is_away_is_said_in_words(open_house, visit):
     with Emulator() as emulator, open_house(emulator) as house:
         async with visit(house) as page:
             await page.come_in()
-            await asyncio.to_thread(house.site.stop)
+            house.site.process.kill()
+            await asyncio.to_thread(house.site.process.wait)
             await page.button("Talk").click()
             await expect(page.page.get_by_role("alert")).to_contain_text("does not answer")
             await expect(page.button("Talk")).to_be_enabled()

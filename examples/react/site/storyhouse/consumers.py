@@ -1,6 +1,8 @@
 """Who one talks to."""
 
-from novasonic import TurnEnded
+from collections.abc import Sequence
+
+from novasonic import Message
 from novasonic.contrib.django.consumers import NovaSonicConsumer
 
 from .models import Telling
@@ -25,8 +27,11 @@ class Storyteller(NovaSonicConsumer):
             f"shall happen. When you are interrupted, follow the listener's wish. The story: {story.plot}"
         )
 
-    async def on_turn(self, event: TurnEnded) -> None:
-        """Remember which story this conversation is about; the records know only who spoke, when, and what."""
-        await Telling.objects.aget_or_create(
-            conversation=self.conversation.id, defaults={"story": self.scope["url_route"]["kwargs"]["story"]}
-        )
+    async def get_history(self) -> Sequence[Message]:
+        """Begin without one, and remember which story this is about: the records know only who said what, and when.
+
+        Here, because it is asked before a conversation's first word, and not where one is resumed.
+        """
+        story = self.scope["url_route"]["kwargs"]["story"]
+        await Telling.objects.aget_or_create(conversation=self.conversation.id, defaults={"story": story})
+        return ()
