@@ -2,8 +2,8 @@ import react from "@vitejs/plugin-react";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
-// The files that a Django site serves as static/novasonic/, as they are: no copy, no package of their own. With novasonic
-// installed, `python manage.py findstatic --first novasonic/novasonic.js` says where they are.
+// The files that a Django site serves as static/novasonic/, as they are: no copy, no package of their own. README.md tells
+// how to find them where novasonic is installed.
 const client = fileURLToPath(
   new URL(process.env.NOVASONIC_CLIENT ?? "../../python/novasonic/contrib/django/static/novasonic", import.meta.url),
 );

@@ -60,7 +60,9 @@ class ConversationsView(ApiView):
         user = await self.require_allowed(request)
         told = Telling.objects.filter(story=story).values("conversation")
         turns = Prefetch("turns", Turn.objects.order_by("number"))
-        newest = Conversation.objects.filter(owner=str(user.pk), id__in=told).prefetch_related(turns)[:NEWEST]
+        # Those in which something was said.
+        found = Conversation.objects.filter(owner=str(user.pk), id__in=told, turns__isnull=False).distinct()
+        newest = found.prefetch_related(turns)[:NEWEST]
         return JsonResponse({"conversations": [_shown(conversation) async for conversation in newest]})
 
 

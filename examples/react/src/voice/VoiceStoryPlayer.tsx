@@ -1,6 +1,6 @@
 import { useCallback, useId, useState, type SubmitEvent } from "react";
 import type { NovaSonic } from "novasonic/novasonic.js";
-import type { State } from "novasonic/types.d.ts";
+import type { Condition, State } from "novasonic/types.d.ts";
 
 import { useSite, type Story } from "../site";
 import { Captions } from "./Captions";
@@ -20,6 +20,8 @@ const STATE_WORDS: Record<State, string> = {
   ended: "The conversation has ended",
   failed: "Something went wrong",
 };
+/** What is good to know, and nothing to be done about. */
+const PASSING: Condition[] = ["changed", "hidden"];
 const UNHEARD_WORDS: Partial<Record<State, string>> = { listening: "Ready", speaking: "Speaking" };
 
 export interface VoiceStoryPlayerProps {
@@ -47,10 +49,18 @@ function Player({ story, onSessionStart, onSessionEnd }: VoiceStoryPlayerProps) 
       onSessionEnd?.(sessionId);
     },
   });
-  const { nova, state, problem, words } = voice;
+  const { nova, state, condition, problem, words } = voice;
   // For the console and for tests, as `<nova-sonic-talk>` has it.
-  const show = useCallback((element: (HTMLElement & { nova?: NovaSonic }) | null) => void (element && (element.nova = nova)), [nova]);
-  const notice = problem || words;
+  const show = useCallback(
+    (element: (HTMLElement & { nova?: NovaSonic }) | null) => {
+      if (element) {
+        element.nova = nova;
+      }
+    },
+    [nova],
+  );
+  // The end has its word in the status; what should not have ended it has said so as a problem.
+  const notice = problem || (state === "ended" ? "" : words);
   const isHeard = voice.listens && !nova.pushToTalk;
 
   return (
@@ -69,7 +79,7 @@ function Player({ story, onSessionStart, onSessionEnd }: VoiceStoryPlayerProps) 
         </button>
       </div>
       {notice && (
-        <p className="problem" role="alert">
+        <p className={!problem && condition && PASSING.includes(condition) ? "notice" : "problem"} role="alert">
           {notice}
         </p>
       )}
