@@ -299,8 +299,7 @@ async def test_a_recording_is_kept_played_back_and_sent_whole(house, visit, say)
         await page.picture("recording")
         # Nothing has left the page.
         assert page.sockets == []
-        await player.evaluate("element => element.play()")
-        await player.evaluate("element => new Promise((good) => (element.onended = good))")
+        await player.evaluate("player => new Promise((good) => { player.onended = good; void player.play(); })")
         seconds = await player.evaluate("element => element.duration")
         assert len(say(phrase)) / 2 / RATE < seconds < 20
         await page.button("Send: recording 1").click()
@@ -309,7 +308,9 @@ async def test_a_recording_is_kept_played_back_and_sent_whole(house, visit, say)
         await expect(page.button("Send again: recording 1")).to_be_enabled(timeout=20_000)
         pieces = [message for message in page.sent if message["type"] == "audio_chunk"]
         assert [piece["isComplete"] for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-        assert sum(len(piece["audio"]) for piece in pieces) * 3 / 4 / 2 / RATE == pytest.approx(seconds, rel=0.02)
+        sent_seconds = sum(len(piece["audio"]) for piece in pieces) * 3 / 4 / 2 / RATE
+        # Encoders begin and end a little beside the sound.
+        assert sent_seconds == pytest.approx(seconds, abs=0.2)
         assert await page.page.evaluate(f"{NOVA}.counts.sentFrames") == 0
         await page.button("Discard recording 1").click()
         await expect(recording).to_have_count(0)

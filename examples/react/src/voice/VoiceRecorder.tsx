@@ -87,18 +87,19 @@ function RecordFirst({ voice }: { voice: Voice }) {
     const made = urls.current;
     return () => {
       here.current = false;
-      recorder.current?.stop();
+      void recorder.current?.stop();
       recorder.current = null;
       made.forEach((url) => URL.revokeObjectURL(url));
       made.clear();
     };
   }, []);
 
-  const finish = () => {
-    const recording = recorder.current?.stop();
+  const finish = async () => {
+    const running = recorder.current;
     recorder.current = null;
     setPhase("ready");
-    if (recording?.seconds) {
+    const recording = await running?.stop();
+    if (recording && here.current) {
       const url = URL.createObjectURL(recording.file);
       urls.current.add(url);
       setKept((before) => [...before, { ...recording, url, sent: false, id: (before.at(-1)?.id ?? 0) + 1 }]);
@@ -112,10 +113,10 @@ function RecordFirst({ voice }: { voice: Voice }) {
     try {
       const begun = await startRecorder({
         onLevel: (rms) => level.current?.style.setProperty("--user", String(Math.min(1, Math.sqrt(rms) * 1.8))),
-        onEnd: finish,
+        onEnd: () => void finish(),
       });
       if (!here.current) {
-        begun.stop();
+        void begun.stop();
         return;
       }
       recorder.current = begun;
@@ -141,7 +142,7 @@ function RecordFirst({ voice }: { voice: Voice }) {
     <>
       <div className="row">
         {phase === "recording" ? (
-          <button type="button" className="primary ending" onClick={finish}>
+          <button type="button" className="primary ending" onClick={() => void finish()}>
             Stop recording
           </button>
         ) : (

@@ -1,27 +1,24 @@
-/** A recording that is made first and sent later, by the client's own microphone and capture worklet. */
+/** A recording that is made first and sent later. */
 
-import { Capture } from "novasonic/capture.js";
-import captureWorklet from "novasonic/capture-worklet.js?worker&url";
 import { MicrophoneError, openMicrophone } from "novasonic/microphone.js";
 import { WORDS } from "novasonic/words.js";
 
 export const MAX_SECONDS = 120;
-const FRAME_MS = 32;
-/** Hz. What speech to the service has; the client converts where a site wants another. */
-const RATE = 16_000;
-const HEADER_BYTES = 44;
+const LEVEL_MS = 50;
 
 export interface Recording {
-  /** WAV */
+  /** Of whatever format the browser records; `nova.speak` takes any that it decodes. */
   file: Blob;
   seconds: number;
 }
 
 export interface Recorder {
-  stop(): Recording;
+  /** Resolves to null where nothing was recorded. */
+  stop(): Promise<Recording | null>;
 }
 
 export interface RecorderOptions {
+  /** RMS from 0 to 1 */
   onLevel: (level: number) => void;
   /** No more comes: the time is up, or the microphone is gone. */
   onEnd: () => void;
@@ -29,9 +26,6 @@ export interface RecorderOptions {
 
 /**
  * Begin to record.
- *
- * Not by MediaRecorder: its files have no length in Chromium, so that nobody sees how long they are or can go back in them,
- * and lose a little of the voice twice.
  *
  * @throws Error its message is for the user
  */
@@ -42,48 +36,47 @@ export async function startRecorder({ onLevel, onEnd }: RecorderOptions): Promis
   } catch (error) {
     throw error instanceof MicrophoneError ? new Error(WORDS[error.code]) : error;
   }
-  const frames: ArrayBuffer[] = [];
-  let seconds = 0;
-  const capture = await Capture.open({
-    worklet: captureWorklet,
-    rate: RATE,
-    frameMs: FRAME_MS,
-    stream,
-    onFrame: ({ pcm, level }) => {
-      frames.push(pcm);
-      seconds += pcm.byteLength / 2 / RATE;
-      onLevel(level);
-      if (seconds >= MAX_SECONDS) {
-        onEnd();
-      }
-    },
-    onLost: onEnd,
-  });
+  const recorder = new MediaRecorder(stream);
+  const pieces: Blob[] = [];
+  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  const stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve));
+  recorder.addEventListener("stop", onEnd);
+  recorder.start();
+  const startedAt = performance.now();
+  const timeUp = setTimeout(onEnd, MAX_SECONDS * 1000);
+  const stopLevels = tellLevels(stream, onLevel);
   return {
-    stop() {
-      capture.close();
-      return { file: new Blob([waveHeader(frames), ...frames], { type: "audio/wav" }), seconds };
+    async stop() {
+      const seconds = (performance.now() - startedAt) / 1000;
+      clearTimeout(timeUp);
+      stopLevels();
+      recorder.removeEventListener("stop", onEnd);
+      if (recorder.state !== "inactive") {
+        recorder.stop();
+      }
+      await stopped;
+      // The browser's recording light goes out.
+      stream.getTracks().forEach((track) => track.stop());
+      const file = new Blob(pieces, { type: recorder.mimeType });
+      return file.size ? { file, seconds } : null;
     },
   };
 }
 
-/** RIFF: PCM, one channel, 16 bits. */
-function waveHeader(frames: ArrayBuffer[]): ArrayBuffer {
-  const header = new DataView(new ArrayBuffer(HEADER_BYTES));
-  const text = (at: number, letters: string) =>
-    [...letters].forEach((letter, index) => header.setUint8(at + index, letter.charCodeAt(0)));
-  const bytes = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
-  text(0, "RIFF");
-  header.setUint32(4, HEADER_BYTES - 8 + bytes, true);
-  text(8, "WAVEfmt ");
-  header.setUint32(16, 16, true);
-  header.setUint16(20, 1, true);
-  header.setUint16(22, 1, true);
-  header.setUint32(24, RATE, true);
-  header.setUint32(28, RATE * 2, true);
-  header.setUint16(32, 2, true);
-  header.setUint16(34, 16, true);
-  text(36, "data");
-  header.setUint32(40, bytes, true);
-  return header.buffer;
+function tellLevels(stream: MediaStream, onLevel: (level: number) => void): () => void {
+  const context = new AudioContext();
+  const analyser = new AnalyserNode(context);
+  const samples = new Float32Array(analyser.fftSize);
+  const source = context.createMediaStreamSource(stream);
+  source.connect(analyser);
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    onLevel(Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length));
+  }, LEVEL_MS);
+  return () => {
+    clearInterval(timer);
+    source.disconnect();
+    void context.close();
+    onLevel(0);
+  };
 }
