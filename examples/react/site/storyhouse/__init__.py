@@ -1,0 +1,1 @@
+"""A site without pages: what a React application of another origin asks and talks to."""
