@@ -64,7 +64,7 @@ async def test_both_talk_or_the_second_is_told_why_not_as_the_site_says(generous
             assert "4429" not in await second.page.locator("body").inner_text()
             [refused] = await second.probe("events.filter(e => e.type === 'error')")
             assert refused["code"] == "too_many_conversations"
-            assert await second.page.get_by_text(refused["message"]).first.is_visible()
+            await second.page.get_by_text(refused["message"]).first.wait_for()
             # Nothing of that reaches the first.
             await say(first, "one")
             assert await first.probe("states.includes('failed')") is False
@@ -111,7 +111,7 @@ async def test_a_conversation_that_another_tab_goes_on_with_is_over_in_the_first
         await first.until("states.at(-1) === 'failed'")
         [closed] = await tape.messages(first.page, "socket_closed")
         assert closed["code"] == 4409
-        assert await first.page.get_by_text("goes on").first.is_visible()
+        await first.page.get_by_text("goes on").first.wait_for()
         await say(second, "two")
         # It does not take the conversation back, which both would then do by turns.
         assert await first.probe("states.includes('reconnecting')") is False

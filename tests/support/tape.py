@@ -11,7 +11,7 @@ import numpy as np
 
 TAP = (Path(__file__).parents[1] / "browser" / "tap.js").read_text()
 # Where the page keeps its conversation.
-NOVA = "document.querySelector('[data-novasonic]').conversation"
+NOVA = "document.querySelector('nova-sonic-talk').nova"
 _QUANTUM = 128
 # Of full scale: a tone crosses zero, and stays this near to it for a sample or two.
 SILENT = 100
