@@ -178,6 +178,16 @@ test("two flushes in one fade make one report, and the second takes what came be
   assert.ok(Math.abs(flushed[0].ms + flushed[0].droppedMs - 1100) < 1e-9);
 });
 
+test("each flush tells what it dropped itself", () => {
+  const { playout, reports } = opened();
+  for (const turn of [1, 2]) {
+    playout.push(turn, ramp(480));
+    playout.flush();
+  }
+  playout.flush();
+  assert.deepEqual(reports.map(({ droppedMs }) => droppedMs), [20, 20, 0]);
+});
+
 test("a flush of silence answers at once, and of an answer that is held back too: nothing of it is heard", () => {
   const { playout, told } = opened();
   playout.flush();

@@ -19,9 +19,8 @@ class Playback extends AudioWorkletProcessor {
     /** @param {MessageEvent<PlaybackOrder>} event */
     this.port.onmessage = ({ data: { type, turn, pcm } }) => {
       if (type === "flush") {
-        resampler?.finish();
         playout.flush();
-        current = -1;
+        current = -1; // nothing is queued: what the filter holds goes nowhere
       } else if (pcm) {
         if (turn !== current) {
           end(current);
