@@ -294,7 +294,7 @@ export class NovaSonicTalk extends HTMLElement {
       this.#position = detail.position;
       this.#show();
     });
-    nova.addEventListener("error", ({ detail }) => this.#notice(this.#words[detail.code] ?? detail.message, "error"));
+    nova.addEventListener("error", ({ detail }) => this.#notice(detail.message, "error"));
     nova.addEventListener("transcript", ({ detail }) => captions.add(detail));
     nova.addEventListener("interrupted", ({ detail }) => captions.cut(detail.turn));
     nova.addEventListener("tool", ({ detail }) => captions.tool(detail));
@@ -322,8 +322,8 @@ export class NovaSonicTalk extends HTMLElement {
   /** @param {Details["state"]} detail */
   #enter({ state, condition, words }) {
     if (words && !(state === "ended" && this.#leaving)) {
-      // What the server said of a failure says more than how the socket ended.
-      if (!(state === "failed" && this.#noticed === "error")) {
+      // What the server said of a failure says more than how the socket ended, and says it in English.
+      if (state !== "failed" || this.#noticed !== "error" || given.words) {
         this.#notice(words, condition ? "condition" : "end");
       }
     } else if (!condition && this.#noticed === "condition") {
