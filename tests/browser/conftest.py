@@ -25,6 +25,7 @@ SITES = {
     "stock": ("novasonic.contrib.django.demo.asgi:application", "novasonic.contrib.django.demo.settings", ROOT),
     "storyteller": ("storyteller.asgi:application", "storyteller.settings", ROOT / "examples" / "storyteller"),
     "office": ("office_urls:application", "office_site", Path(__file__).parent),
+    "element": ("element_urls:application", "element_site", Path(__file__).parent),
     "policy": ("policy_asgi:application", "policy_settings", Path(__file__).parent),
     "paying": ("paying_site:application", "novasonic.contrib.django.demo.settings", Path(__file__).parent),
 }
@@ -54,8 +55,9 @@ async def holds(page, expression, seconds=20):
 class Visit:
     """One page with its console, and what its conversation told."""
 
-    def __init__(self, page) -> None:
+    def __init__(self, page, origin) -> None:
         self.page = page
+        self.origin = origin
         self.console: list[str] = []
         page.on("pageerror", lambda error: self.console.append(str(error)))
         page.on("console", self._log)
@@ -83,6 +85,25 @@ class Visit:
     async def talk(self):
         await self.part("button").click()
 
+    async def go(self, path):
+        """Load another page of the site, watched as before."""
+        await self.page.goto(f"{self.origin}{path}")
+        await holds(self.page, LOADED)
+        await self.page.evaluate(PROBE)
+
+    async def nova(self, expression):
+        """Evaluate an expression over the conversation of the page's first element."""
+        return await self.page.evaluate(f"(nova => ({expression}))(document.querySelector('nova-sonic-talk').nova)")
+
+    async def becomes(self, expression, seconds=20):
+        """Wait until an expression over the conversation of the page's first element is true."""
+        nova = "document.querySelector('nova-sonic-talk').nova"
+        await holds(self.page, f"(nova => ({expression}))({nova})", seconds)
+
+    async def type(self, text):
+        await self.part("text").fill(text)
+        await self.part("text").press("Enter")
+
     async def reload(self):
         """Load the page anew, watched as before; returns the server's answer."""
         answer = await self.page.reload()
@@ -108,10 +129,10 @@ class Visit:
 
 @pytest.fixture
 def visit(tmp_path):
-    """Open the site's page as a signed-in user; `microphone` is PCM16 at 16 kHz, None: no device at all."""
+    """Open a page of the site as a signed-in user; `microphone` is PCM16 at 16 kHz, None: no device at all."""
 
     @asynccontextmanager
-    async def opened(site, *, microphone=b"", granted=True, host="localhost"):
+    async def opened(site, *, microphone=b"", granted=True, host="localhost", path="/"):
         arguments = []
         if microphone is not None:
             recording = tmp_path / "microphone.wav"
@@ -127,12 +148,14 @@ def visit(tmp_path):
             try:
                 context = await browser.new_context(permissions=["microphone"] if granted else [])
                 page = await context.new_page()
-                seen = Visit(page)
-                await page.goto(f"http://{host}:{site.port}/")
+                seen = Visit(page, f"http://{host}:{site.port}")
+                await page.goto(f"{seen.origin}/")
                 await page.locator("form button").click()
                 await page.wait_for_selector("nova-sonic-talk")
                 await holds(page, LOADED)
                 await page.evaluate(PROBE)
+                if path != "/":
+                    await seen.go(path)
                 yield seen
                 assert seen.console == []
             finally:

@@ -22,7 +22,7 @@ async def test_the_page_talks_under_a_strict_policy_and_hashed_names(serve, visi
             parts = [path for path in asked if path.startswith("/static/")]
             assert [path for path in parts if not HASHED.search(path)] == []
             # Worklets and what they import among them.
-            assert {"capture-worklet", "playback-worklet", "resampler", "playout", "wire"} <= {
+            assert {"element", "captions", "capture-worklet", "playback-worklet", "resampler", "playout", "wire"} <= {
                 path.rsplit("/", 1)[1].split(".")[0] for path in parts
             }
             # A policy that was not in force would prove nothing.

@@ -1,10 +1,97 @@
 """What templates of one's own learn from ``{% load novasonic %}``."""
 
+import html
+import json
+import re
+
 import pytest
 from django.template import Context, Template
 from django.test import override_settings
+from django.utils.translation import override
+from websupport import ROOT
 
+from novasonic.contrib.django.templatetags.novasonic import MODULES
 from novasonic.emulator.voice import phrases
+
+STATIC = ROOT / "python" / "novasonic" / "contrib" / "django" / "static" / "novasonic"
+
+
+def render(template, **context):
+    return Template("{% load novasonic %}" + template).render(Context(context))
+
+
+def test_one_tag_is_an_assistant():
+    page = render("{% novasonic_talk url='x\"y/' voice='tiffany' push_to_talk=True captions='off' figures=False %}")
+    assert page.endswith(
+        '<nova-sonic-talk url="/x&quot;y/" voice="tiffany" push-to-talk="" captions="off"></nova-sonic-talk>'
+    )
+    assert (
+        '<script type="module" id="novasonic-client" src="/static/novasonic/element.js" data-url="/novasonic/ws/"'
+        ' data-capture-worklet="/static/novasonic/capture-worklet.js"'
+        ' data-playback-worklet="/static/novasonic/playback-worklet.js"'
+        ' data-sample="/static/novasonic/sample.wav"></script>'
+    ) in page
+
+
+def test_a_page_may_tell_of_another_server():
+    assert 'data-url="wss://voice.example/ws/"' in render("{% novasonic_client url='wss://voice.example/ws/' %}")
+
+
+def test_several_assistants_share_one_script():
+    assert render("{% novasonic_client %}{% novasonic_talk %}{% novasonic_talk %}").count("<script") == 1
+
+
+def test_the_words_of_the_pages_language_go_along():
+    with override("de"):
+        page = render("{% novasonic_client %}")
+    words = json.loads(html.unescape(re.search(r'data-words="([^"]*)"', page)[1]))
+    assert words["talk"] == "Sprechen"
+    assert "data-words" not in render("{% novasonic_client %}")
+
+
+@pytest.mark.parametrize(
+    ("tag", "context"),
+    [("{% novasonic_client %}", {"csp_nonce": "n1"}), ("{% novasonic_client nonce=n %}", {"n": "n1"})],
+)
+def test_a_policy_that_goes_by_nonces_finds_one(tag, context):
+    page = render(tag, **context)
+    assert len(re.findall(r'<(?:link|script)[^>]* nonce="n1"', page)) == len(MODULES) + 1
+
+
+def test_what_is_preloaded_is_what_the_script_imports():
+    needed, new = set(), {"element"}
+    while new:
+        needed |= new
+        sources = "".join((STATIC / f"{name}.js").read_text() for name in new)
+        new = {*re.findall(r'^import .* from "\./(\w+)\.js"', sources, re.MULTILINE)}
+        new -= needed
+    assert needed == {"element", *MODULES}
+    assert len(MODULES) == len(set(MODULES))
+
+
+@pytest.mark.parametrize(
+    ("storage", "preloads"),
+    [
+        ("django.contrib.staticfiles.storage.StaticFilesStorage", True),
+        ("django.contrib.staticfiles.storage.ManifestStaticFilesStorage", False),
+        ("project.storage.ModuleStorage", True),
+    ],
+)
+def test_nothing_is_loaded_twice_under_hashed_names(storage, preloads, tmp_path, monkeypatch, settings):
+    from django.core.management import call_command
+
+    monkeypatch.syspath_prepend(ROOT / "examples" / "deploy")
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+    settings.DEBUG = False
+    call_command("collectstatic", interactive=False, verbosity=0)
+    page = render("{% novasonic_client %}")
+    asked = re.findall(r'<link rel="modulepreload" href="/static/([^"]+)"', page)
+    assert bool(asked) is preloads
+    script = re.search(r'src="/static/([^"]+)"', page)[1]
+    imported = re.findall(r'^import .* from "(\./[^"]+)"', (tmp_path / script).read_text(), re.MULTILINE)
+    if preloads:
+        assert {f"novasonic/{name[2:]}" for name in imported} <= set(asked)
 
 
 @pytest.mark.parametrize(

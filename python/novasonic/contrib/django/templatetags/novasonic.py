@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import template
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from novasonic.contrib.django.conf import get_settings
 from novasonic.contrib.django.views import SOCKET_PATH
 from novasonic.contrib.django.words import translated_words
-
-if TYPE_CHECKING:
-    from django.utils.safestring import SafeString
 
 register = template.Library()
 
@@ -32,6 +30,7 @@ MODULES = (
     "presence",
     "recording",
     "sound",
+    "context",
     "capture",
     "playback",
     "words",
@@ -55,7 +54,7 @@ def novasonic_client(context: template.Context, url: str = SOCKET_PATH, nonce: s
     ``csp_nonce`` of Django's own context processor is found by itself.
     """
     if context.render_context.get(_WRITTEN):
-        return format_html("")
+        return SafeString()
     context.render_context[_WRITTEN] = True
     attributes = {
         "data-url": _path(url),
@@ -112,7 +111,7 @@ def _path(url: str) -> str:
 
 
 def _nonce(nonce: str) -> SafeString:
-    return format_html(' nonce="{}"', nonce) if nonce else format_html("")
+    return format_html(' nonce="{}"', nonce) if nonce else SafeString()
 
 
 def _preloaded() -> list[str]:

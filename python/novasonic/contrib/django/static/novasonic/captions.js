@@ -145,7 +145,10 @@ export class Captions {
         }
       });
     });
-    this.#call(id).question = question;
+    const call = this.#call(id);
+    call.question = question;
+    // It is not being done yet; how it ends is said below.
+    call.line?.remove();
     this.#questions.append(question);
     this.#say(title);
   }
@@ -176,7 +179,7 @@ export class Captions {
   /** @param {HTMLElement | undefined} line */
   #cut(line) {
     if (line && !line.querySelector("em")) {
-      this.#append(() => line.append(" ", make("em", { part: "cut" }, this.#words().cut)));
+      this.#append(() => line.lastElementChild?.append(" ", make("em", { part: "cut" }, this.#words().cut)));
     }
   }
 
@@ -184,16 +187,17 @@ export class Captions {
   #newLine(role) {
     const words = this.#words();
     const who = make("span", { class: "unseen" }, `${role === "user" ? words.you : words.answer}: `);
-    const line = make("p", { part: `line ${role}`, "data-role": role }, who);
+    // What is said runs in its own direction, whatever that of the page is.
+    const line = make("p", { part: `line ${role}`, "data-role": role }, who, make("span", { class: "text", dir: "auto" }));
     this.#append(() => this.#list.append(line));
     return line;
   }
 
   /** @param {HTMLElement} line @param {number} segment */
   #sentence(line, segment) {
-    // Each writes in its own direction, whatever that of the page is.
-    const sentence = make("span", { "data-segment": String(segment), dir: "auto" });
-    line.append(line.childElementCount > 1 ? " " : "", sentence);
+    const text = /** @type {HTMLElement} */ (line.lastElementChild);
+    const sentence = make("span", { "data-segment": String(segment) });
+    text.append(text.childElementCount ? " " : "", sentence);
     return sentence;
   }
 

@@ -100,6 +100,7 @@ export class NovaSonicTalk extends HTMLElement {
       signal,
     });
     navigator.mediaDevices?.addEventListener("devicechange", () => void this.#listDevices(), { signal });
+    this.#meter.run(false);
     this.#show();
   }
 
@@ -147,9 +148,9 @@ export class NovaSonicTalk extends HTMLElement {
       icon("stop", STOP),
     );
     const meter = make("canvas", { part: "meter", "aria-hidden": "true" });
-    const state = make("p", { part: "state", class: "state", id: "state" });
-    const notice = make("p", { part: "notice", class: "notice", role: "alert" });
-    const hold = make("button", { type: "button", part: "hold", class: "hold", "aria-pressed": "false" }, words.hold);
+    const state = make("p", { part: "state", id: "state" });
+    const notice = make("p", { part: "notice", role: "alert" });
+    const hold = make("button", { type: "button", part: "hold", "aria-pressed": "false" }, words.hold);
     const push = toggle("push", words.pushHint);
     const mute = toggle("mute");
     const interrupt = make("button", { type: "button", part: "interrupt", class: "quiet" }, words.interrupt);
@@ -158,15 +159,15 @@ export class NovaSonicTalk extends HTMLElement {
     const cost = make("dd", { part: "cost" }, "–");
     const figures = make(
       "dl",
-      { part: "figures", class: "figures" },
+      { part: "figures" },
       make("div", {}, make("dt", {}, words.latency), latency),
       make("div", {}, make("dt", {}, words.cost), cost),
     );
-    const questions = make("div", { part: "questions", class: "questions" });
+    const questions = make("div", { part: "questions" });
     const empty = make("slot", { name: "empty" }, words.empty);
     const captions = make(
       "div",
-      { part: "captions", class: "captions", role: "region", "aria-label": words.captions, tabindex: "0" },
+      { part: "captions", role: "region", "aria-label": words.captions, tabindex: "0" },
       make("div", { class: "empty" }, empty),
     );
     const text = make("input", {
@@ -181,7 +182,7 @@ export class NovaSonicTalk extends HTMLElement {
     const sample = make("button", { type: "button", part: "sample", class: "quiet", title: words.sampleHint }, words.sample);
     const composer = make(
       "form",
-      { part: "composer", class: "composer" },
+      { part: "composer" },
       text,
       make("button", { part: "send" }, words.send),
       sample,
@@ -189,18 +190,18 @@ export class NovaSonicTalk extends HTMLElement {
     const said = make("div", { class: "unseen", role: "log" });
     const panel = make(
       "div",
-      { part: "panel", class: "panel" },
+      { part: "panel" },
       make("slot", { name: "header" }),
       make(
         "div",
-        { part: "stage", class: "stage" },
+        { part: "stage" },
         button,
         meter,
         state,
         notice,
         make(
           "div",
-          { part: "controls", class: "controls", role: "group", "aria-label": words.controls },
+          { part: "controls", role: "group", "aria-label": words.controls },
           ...[hold, push, mute, interrupt, device],
         ),
         figures,
@@ -293,7 +294,7 @@ export class NovaSonicTalk extends HTMLElement {
       this.#position = detail.position;
       this.#show();
     });
-    nova.addEventListener("error", ({ detail }) => this.#notice(this.#words[detail.code] ?? detail.message, "error"));
+    nova.addEventListener("error", ({ detail }) => this.#notice(detail.message, "error"));
     nova.addEventListener("transcript", ({ detail }) => captions.add(detail));
     nova.addEventListener("interrupted", ({ detail }) => captions.cut(detail.turn));
     nova.addEventListener("tool", ({ detail }) => captions.tool(detail));
@@ -321,8 +322,8 @@ export class NovaSonicTalk extends HTMLElement {
   /** @param {Details["state"]} detail */
   #enter({ state, condition, words }) {
     if (words && !(state === "ended" && this.#leaving)) {
-      // What the server said of a failure says more than how the socket ended.
-      if (!(state === "failed" && this.#noticed === "error")) {
+      // What the server said of a failure says more than how the socket ended, and says it in English.
+      if (state !== "failed" || this.#noticed !== "error" || given.words) {
         this.#notice(words, condition ? "condition" : "end");
       }
     } else if (!condition && this.#noticed === "condition") {

@@ -4,11 +4,13 @@ const BARS = 64;
 /** Speech is about 0.1 RMS; a meter that is linear to 1 hardly moves. @param {number} level */
 const height = (level) => Math.min(1, Math.sqrt(level) * 1.8);
 
+/** @returns {{loud: number, answers: boolean}[]} */
+const rest = () => Array(BARS).fill({ loud: 0, answers: false });
+
 export class Meter {
   #canvas;
   #button;
-  /** @type {{loud: number, answers: boolean}[]} */
-  #bars = [];
+  #bars = rest();
   #running = false;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -25,15 +27,15 @@ export class Meter {
   level({ level, answer }) {
     const loud = height(Math.max(level, answer));
     this.#bars.push({ loud, answers: answer > level });
-    this.#bars.splice(0, this.#bars.length - BARS);
+    this.#bars.shift();
     this.#glow(loud);
   }
 
-  /** @param {boolean} running */
+  /** Draw from now on, or the line of rest. @param {boolean} running */
   run(running) {
-    const starts = running && !this.#running;
+    const draws = this.#running;
     this.#running = running;
-    if (starts) {
+    if (!draws) {
       requestAnimationFrame(() => this.#draw());
     }
   }
@@ -45,28 +47,27 @@ export class Meter {
 
   #draw() {
     const canvas = this.#canvas;
+    if (!this.#running) {
+      this.#bars = rest();
+      this.#glow(0);
+    }
     // Setting the size wipes the canvas; and so are its pixels the screen's own.
     const width = (canvas.width = canvas.clientWidth * devicePixelRatio);
     const full = (canvas.height = canvas.clientHeight * devicePixelRatio);
-    if (!this.#running) {
-      this.#bars = [];
-      this.#glow(0);
-      return;
-    }
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     const { color, outlineColor } = getComputedStyle(canvas);
     const step = width / BARS;
-    this.#bars.forEach(({ loud, answers }, index, { length }) => {
-      const bar = Math.max(step * 0.6, loud * full);
-      // Nothing wanders for those who want no motion: one bar in the middle.
-      const x = this.#still.matches ? width / 2 : width - (length - index) * step;
-      if (!this.#still.matches || index === length - 1) {
-        pen.fillStyle = answers ? outlineColor : color;
-        pen.beginPath();
-        pen.roundRect(x, (full - bar) / 2, step * 0.6, bar, step * 0.3);
-        pen.fill();
-      }
+    this.#bars.forEach(({ loud, answers }, index) => {
+      // Nothing wanders for those who want no motion: all bars stand as high as the last.
+      const bar = Math.max(step * 0.6, full * (this.#still.matches ? (this.#bars.at(-1)?.loud ?? 0) : loud));
+      pen.globalAlpha = loud ? 1 : 0.4;
+      pen.fillStyle = answers ? outlineColor : color;
+      pen.beginPath();
+      pen.roundRect(index * step, (full - bar) / 2, step * 0.6, bar, step * 0.3);
+      pen.fill();
     });
-    requestAnimationFrame(() => this.#draw());
+    if (this.#running) {
+      requestAnimationFrame(() => this.#draw());
+    }
   }
 }
