@@ -353,6 +353,27 @@ async def test_there_is_one_conversation_and_leaving_the_player_ends_it(house, v
         await expect(page.diary).to_have_count(3)
 
 
+async def test_leaving_while_it_opens_leaves_nothing_open(house, visit):
+    async with visit(house, mode="development") as page:
+        await page.come_in()
+        nova = await page.page.evaluate_handle(NOVA)
+        # At once: whatever was asked for meanwhile, the microphone too, comes when nobody wants it any more.
+        await page.page.evaluate(
+            """() => {
+              const buttons = [...document.querySelectorAll("button")];
+              for (const name of ["Talk", "The Paper Fox"]) {
+                buttons.find(({ textContent }) => textContent.startsWith(name)).click();
+              }
+            }"""
+        )
+        await page.page.get_by_role("article", name="The Paper Fox").wait_for()
+        await page.button("Talk").click()
+        await expect(page.status).to_have_text("Listening")
+        assert await nova.evaluate("nova => [nova.open, nova.listens]") == [False, False]
+        assert [socket for socket in page.sockets if "gull-point" in socket.url and not socket.is_closed()] == []
+        await expect(page.diary).to_have_text([re.compile("has begun")])
+
+
 async def test_a_denied_microphone_is_said_in_words_and_typing_still_works(house, visit):
     async with visit(house, granted=False) as page:
         await page.come_in()
