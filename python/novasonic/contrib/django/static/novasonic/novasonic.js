@@ -58,6 +58,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   #reads = 0;
   #answer;
   #messageNumber = 0;
+  #stops = 0;
   #rates = { input: 16_000, output: 24_000 };
 
   /** @param {Options} options */
@@ -96,13 +97,16 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
    */
   async start({ microphone = true } = {}) {
     const begins = this.#link.state === "closed";
+    const stops = this.#stops;
     const asked = microphone && !this.listens ? this.#ask(this.#options.deviceId) : null;
     try {
       // A page that is denied costs no conversation; where nobody is asked, all opens at once.
       if (asked && !(await isAllowed())) {
         await asked;
       }
+      this.#unlessStopped(stops);
       const [stream] = await Promise.all([asked, this.#begin()]);
+      this.#unlessStopped(stops);
       if (stream) {
         await this.#listen(stream);
       }
@@ -222,7 +226,15 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
 
   /** End the conversation. */
   stop() {
+    this.#stops += 1;
     this.#link.close();
+  }
+
+  /** The user may stop while the browser still asks for the microphone. @param {number} stops */
+  #unlessStopped(stops) {
+    if (stops !== this.#stops) {
+      throw new Error(this.#words[1000]);
+    }
   }
 
   #begin() {
