@@ -190,7 +190,8 @@ def test_beside_a_clients_story_the_narrator_offers_what_was_offered_last(phrase
     history = [Message("assistant", f"Once. {OFFER}"), Message("user", "hm"), Message("assistant", f"Then. {told}")]
     phrase = "what can i say" if phrase == "help" else phrase
     assert " ".join(theirs.answer(phrase, history)) == answer
-    assert "tell me a story" in " ".join(theirs.answer(None, [])), "before the first offer it says how to begin"
+    assert "tell me a story" in " ".join(theirs.answer(None, [])), "before it began it says how to begin"
+    assert "where am I" in " ".join(theirs.answer(None, [Message("assistant", "Once. You can")]))
 
 
 def test_going_on_without_tools_offers_what_can_be_said():
@@ -199,7 +200,7 @@ def test_going_on_without_tools_offers_what_can_be_said():
 
 
 def data(**changes):
-    narrator = {key: ["So."] for key in ("welcome", "help", "not_understood", "not_here", "ended", "farewell")}
+    narrator = {key: ["So."] for key in ("welcome", "help", "lost", "not_understood", "not_here", "ended", "farewell")}
     commands = {name: [name] for name in ("begin", "next", "restart", "help", "repeat", "stop")}
     scenes = {
         "a": {"text": ["A."], "choices": [{"say": ["go"], "to": "b"}]},

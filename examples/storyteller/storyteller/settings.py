@@ -56,6 +56,8 @@ STATIC_URL = "static/"
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "shelf"
 USE_TZ = True
+# Pages show times in the reader's own zone.
+TIME_ZONE = "UTC"
 # One process is the whole site: there is nobody to reach over a channel layer.
 SILENCED_SYSTEM_CHECKS = ["novasonic.W011"]
 

@@ -43,7 +43,9 @@ class ShelfView(LoginRequiredMixin, ListView):
 
     def get_queryset(self) -> list[Story]:
         """Add ``last`` (the number of the last chapter), ``ends`` and ``telling``, the one that could go on."""
-        stories = list(Story.objects.annotate(last=Max("chapters__number")).filter(last__gt=0))
+        stories = list(
+            Story.objects.annotate(last=Max("chapters__number")).filter(last__gt=0).order_by("position", "pk")
+        )
         ends = Counter(
             chapter.story_id
             for chapter in Chapter.objects.filter(story__in=stories).annotate(last=Max("story__chapters__number"))
@@ -110,9 +112,9 @@ class TellingView(OwnTellingMixin, DetailView):
         return super().get_context_data(
             standing=now,
             lamps=range(1, now["chapters"] + 1),
-            # Who comes back is offered to be reminded; who has just begun need not be.
-            choices=[*now["choices"], REMIND] if turns and now["chapter"] and not now["ended"] else now["choices"],
             turns=turns,
+            last=next((turn for turn in reversed(turns) if turn.assistant_text), None),
+            remind=REMIND,
             voices=_voices(),
             voice=conversations.last_voice(user, telling) or Storyteller.voice,
             spent=conversations.spent(user, telling),

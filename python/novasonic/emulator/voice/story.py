@@ -173,18 +173,18 @@ class Story:
         return (*(self._narrator["not_here"] if before is not None else ()), *self._offer(place))
 
     def offered(self, history: Iterable[Message]) -> tuple[str, ...]:
-        """Give the last offer that a listener heard to its end, in a sentence; none before the first."""
+        """Give the last offer that a listener heard to its end, or how to hear it again; how to begin at first."""
         before, after = self._narrator["offer"].split("{offer}")
-        for message in reversed(tuple(history)):
-            begin = message.text.rfind(before) if message.role == "assistant" else -1
-            end = message.text.find(after, begin + len(before))
+        told = [message.text for message in history if message.role == "assistant"]
+        for text in reversed(told):
+            begin = text.rfind(before)
+            end = text.find(after, begin + len(before))
             if begin >= 0 and end >= 0:
-                return (message.text[begin : end + len(after)],)
-        return ()
+                return (text[begin : end + len(after)],)
+        return tuple(self._narrator["lost" if told else "welcome"])
 
-    def beside(self, phrase: str | None, offered: tuple[str, ...]) -> tuple[str, ...]:
-        """Give what is said beside a story of somebody else's, of which `offered` was offered last."""
-        offer = offered or tuple(self._narrator["welcome"])
+    def beside(self, phrase: str | None, offer: tuple[str, ...]) -> tuple[str, ...]:
+        """Give what is said beside a story of somebody else's, of which `offer` was offered last."""
         if phrase is None:
             return (*self._narrator["not_understood"], *offer)
         match self._meaning.get(phrase):
