@@ -86,9 +86,18 @@ class Visit:
     async def reload(self):
         """Load the page anew, watched as before; returns the server's answer."""
         answer = await self.page.reload()
-        await holds(self.page, LOADED)
-        await self.page.evaluate(PROBE)
+        await self.watch()
         return answer
+
+    async def watch(self):
+        """Wait for the element of a page that was just gone to, and collect what it tells from here on."""
+        await self.page.wait_for_selector("nova-sonic-talk")
+        await self.holds(LOADED)
+        await self.page.evaluate(PROBE)
+
+    async def holds(self, expression, seconds=20):
+        """Wait until an expression is true in the page."""
+        await holds(self.page, expression, seconds)
 
     async def probe(self, expression):
         """Evaluate an expression over what probe.js collected."""
@@ -108,10 +117,13 @@ class Visit:
 
 @pytest.fixture
 def visit(tmp_path):
-    """Open the site's page as a signed-in user; `microphone` is PCM16 at 16 kHz, None: no device at all."""
+    """Open the site's page as a signed-in user; `microphone` is PCM16 at 16 kHz, None: no device at all.
+
+    `begin` goes from there to the page with the element, where that is another.
+    """
 
     @asynccontextmanager
-    async def opened(site, *, microphone=b"", granted=True, host="localhost"):
+    async def opened(site, *, microphone=b"", granted=True, host="localhost", begin=None):
         arguments = []
         if microphone is not None:
             recording = tmp_path / "microphone.wav"
@@ -130,9 +142,9 @@ def visit(tmp_path):
                 seen = Visit(page)
                 await page.goto(f"http://{host}:{site.port}/")
                 await page.locator("form button").click()
-                await page.wait_for_selector("nova-sonic-talk")
-                await holds(page, LOADED)
-                await page.evaluate(PROBE)
+                if begin is not None:
+                    await begin(page)
+                await seen.watch()
                 yield seen
                 assert seen.console == []
             finally:

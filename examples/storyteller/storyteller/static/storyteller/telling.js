@@ -114,4 +114,8 @@ voice.addEventListener("change", () => {
   talk.setAttribute("voice", voice.value);
   // A conversation has one voice to its end. The next begins with the new one, and knows what was told.
   nova.stop();
+  byId("successor").textContent = `${voice.selectedOptions[0].text.trim()} goes on from here.`;
+});
+nova.addEventListener("turn_started", () => {
+  byId("successor").textContent = "";
 });
