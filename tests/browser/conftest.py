@@ -88,8 +88,7 @@ class Visit:
     async def go(self, path):
         """Load another page of the site, watched as before."""
         await self.page.goto(f"{self.origin}{path}")
-        await holds(self.page, LOADED)
-        await self.page.evaluate(PROBE)
+        await self.watch()
 
     async def nova(self, expression):
         """Evaluate an expression over the conversation of the page's first element."""
@@ -107,9 +106,18 @@ class Visit:
     async def reload(self):
         """Load the page anew, watched as before; returns the server's answer."""
         answer = await self.page.reload()
-        await holds(self.page, LOADED)
-        await self.page.evaluate(PROBE)
+        await self.watch()
         return answer
+
+    async def watch(self):
+        """Wait for the element of a page that was just gone to, and collect what it tells from here on."""
+        await self.page.wait_for_selector("nova-sonic-talk")
+        await self.holds(LOADED)
+        await self.page.evaluate(PROBE)
+
+    async def holds(self, expression, seconds=20):
+        """Wait until an expression is true in the page."""
+        await holds(self.page, expression, seconds)
 
     async def probe(self, expression):
         """Evaluate an expression over what probe.js collected."""
@@ -129,10 +137,13 @@ class Visit:
 
 @pytest.fixture
 def visit(tmp_path):
-    """Open a page of the site as a signed-in user; `microphone` is PCM16 at 16 kHz, None: no device at all."""
+    """Open a page of the site as a signed-in user; `microphone` is PCM16 at 16 kHz, None: no device at all.
+
+    `begin` goes from where one lands to the page with the element, where that is another.
+    """
 
     @asynccontextmanager
-    async def opened(site, *, microphone=b"", granted=True, host="localhost", path="/"):
+    async def opened(site, *, microphone=b"", granted=True, host="localhost", path="/", begin=None):
         arguments = []
         if microphone is not None:
             recording = tmp_path / "microphone.wav"
@@ -151,9 +162,9 @@ def visit(tmp_path):
                 seen = Visit(page, f"http://{host}:{site.port}")
                 await page.goto(f"{seen.origin}/")
                 await page.locator("form button").click()
-                await page.wait_for_selector("nova-sonic-talk")
-                await holds(page, LOADED)
-                await page.evaluate(PROBE)
+                if begin is not None:
+                    await begin(page)
+                await seen.watch()
                 if path != "/":
                     await seen.go(path)
                 yield seen

@@ -70,7 +70,7 @@ def is_alive(pid):
 async def test_it_talks_and_leaves_nothing_behind(how, site_options):
     with demo("--port", str(free_port()), *site_options) as (site, _):
         (emulator,) = children(site.process.pid)
-        path = "story/ws/" if site_options else "novasonic/ws/"
+        path = "api/nova-sonic/stream" if site_options else "novasonic/ws/"
         headers = {"Cookie": site.sign_in()}
         async with websockets.connect(site.socket_url + path, origin=site.origin, additional_headers=headers) as page:
             await page.send(json.dumps({"type": "text_message", "text": "tell me a story"}))

@@ -95,3 +95,16 @@ async def test_it_says_when_it_did_not_understand(until):
     assert said(events, "user") == [NOT_UNDERSTOOD]
     assert said(events, "assistant")[0] == "I am sorry, I did not understand that."
     assert any(isinstance(event, novasonic.AudioOutput) for event in events)
+
+
+async def test_it_hears_the_choices_that_the_clients_prompt_quotes(until, remember_choice):
+    system = 'You are a storyteller. The choices are "wake the sleeping owl" and "follow the silver fox".'
+    async with (
+        Emulator("voice") as emulator,
+        emulator.client().connect(system=system, tools=[next_chapter, remember_choice.tool]) as session,
+    ):
+        session.feed(Speaker().speak("Wake the sleeping owl", VOICE, 16_000), realtime=False)
+        events = await until(session, ended)
+    assert said(events, "user") == ["wake the sleeping owl"]
+    assert remember_choice.kept == ["wake the sleeping owl"]
+    assert said(events, "assistant")[0] == "A chapter from elsewhere."

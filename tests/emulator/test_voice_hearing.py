@@ -56,7 +56,7 @@ stop the car
 
 @pytest.fixture(scope="module")
 def recogniser():
-    return Recogniser(STORY.grammar(), STORY.understood)
+    return Recogniser(STORY.understood)
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,16 @@ def test_noise_is_not_understood(recogniser):
     for _ in range(10):
         noise = generator.normal(0, generator.uniform(300, 6_000), int(generator.uniform(0.3, 3) * 16_000))
         assert recogniser.hear(np.clip(noise, -32_768, 32_767).astype("<i2").tobytes(), 16_000).phrase is None
+
+
+def test_other_phrases_are_listened_for_in_place_of_its_own(recogniser, utter):
+    theirs = ("wake the sleeping owl", "greet the xyzzyx", "tell me a story")
+    heard = [
+        recogniser.hear(utter(text, SPEAKERS[0]), 16_000, theirs).phrase
+        for text in ("wake the sleeping owl", "knock on the cottage", "tell me a story")
+    ]
+    assert heard == ["wake the sleeping owl", None, "tell me a story"]
+    # More of them than it keeps at a time; its own come back all the same.
+    for number in range(12):
+        recogniser.hear(utter("tell me a story", SPEAKERS[0]), 16_000, (*theirs, "one two three"[: 3 + number]))
+    assert recogniser.hear(utter("knock on the cottage", SPEAKERS[0]), 16_000).phrase == "knock on the cottage"

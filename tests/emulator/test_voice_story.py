@@ -3,6 +3,8 @@ import pytest
 import novasonic
 from novasonic.config import Message
 from novasonic.emulator.voice import phrases
+from novasonic.emulator.voice.guest import quoted_phrases
+from novasonic.emulator.voice.hearing import grammar_of
 from novasonic.emulator.voice.story import Story, load_story
 
 STORY = load_story()
@@ -36,7 +38,7 @@ def test_every_scene_can_be_reached_and_the_story_can_end():
 def test_the_page_the_grammar_and_the_narrator_agree():
     assert set(phrases()) <= set(STORY.understood)
     assert {"tell me a story", "start again", "what can i say"} <= set(phrases())
-    grammar = STORY.grammar()
+    grammar = grammar_of(STORY.understood)
     for phrase in STORY.understood:
         assert f" {phrase} " in grammar.replace(";", " ")
     for name in STORY.scenes:
@@ -149,13 +151,56 @@ def test_what_a_tool_gives_is_told(result, told):
     assert STORY.told(result) == told
 
 
+PROMPT = """You tell "Foxes". Choices: "wake the sleeping owl", "Follow the fox", "no", "wake the sleeping owl"."""
+TOOLS = ("next_chapter", "remember_choice", "current_chapter")
+OFFER = "You can say: follow the fox, or wake the sleeping owl."
+
+
+def test_a_prompt_that_quotes_choices_brings_a_story_of_its_own():
+    theirs = STORY.of_client(PROMPT, TOOLS)
+    assert quoted_phrases(PROMPT) == ("wake the sleeping owl", "follow the fox")
+    assert theirs.understand("Please wake the sleeping owl!") == "wake the sleeping owl"
+    assert theirs.understand("start again") == "start again"
+    assert theirs.understand("go to the lighthouse") is None
+    assert theirs.calls("follow the fox", TOOLS) == [
+        ("remember_choice", {"choice": "follow the fox"}),
+        ("next_chapter", {}),
+    ]
+    assert theirs.calls("where am i", TOOLS) == [("current_chapter", {})]
+
+
+@pytest.mark.parametrize(("system", "tools"), [(PROMPT, ("weather",)), ("You tell stories.", TOOLS), ("", ())])
+def test_without_choices_or_without_tools_the_story_is_ours(system, tools):
+    assert STORY.of_client(system, tools) is STORY
+
+
+@pytest.mark.parametrize(
+    ("phrase", "told", "answer"),
+    [
+        (None, OFFER, f"I am sorry, I did not understand that. {OFFER}"),
+        ("help", OFFER, f"{OFFER} You can also say: where am I, start again, or stop the story."),
+        ("stop the story", OFFER, "Then we close the book here. Good night, and fair winds."),
+        ("follow the fox", OFFER, OFFER),
+        # Cut off within the offer: the one before counts.
+        (None, "You can say: follow the", f"I am sorry, I did not understand that. {OFFER}"),
+    ],
+)
+def test_beside_a_clients_story_the_narrator_offers_what_was_offered_last(phrase, told, answer):
+    theirs = STORY.of_client(PROMPT, TOOLS)
+    history = [Message("assistant", f"Once. {OFFER}"), Message("user", "hm"), Message("assistant", f"Then. {told}")]
+    phrase = "what can i say" if phrase == "help" else phrase
+    assert " ".join(theirs.answer(phrase, history)) == answer
+    assert "tell me a story" in " ".join(theirs.answer(None, [])), "before it began it says how to begin"
+    assert "where am I" in " ".join(theirs.answer(None, [Message("assistant", "Once. You can")]))
+
+
 def test_going_on_without_tools_offers_what_can_be_said():
     answers, _ = tell("tell me a story", "what happens next")
     assert answers[1].startswith("You can say: go to the lighthouse")
 
 
 def data(**changes):
-    narrator = {key: ["So."] for key in ("welcome", "help", "not_understood", "not_here", "ended", "farewell")}
+    narrator = {key: ["So."] for key in ("welcome", "help", "lost", "not_understood", "not_here", "ended", "farewell")}
     commands = {name: [name] for name in ("begin", "next", "restart", "help", "repeat", "stop")}
     scenes = {
         "a": {"text": ["A."], "choices": [{"say": ["go"], "to": "b"}]},

@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "storyteller",
 ]
 MIDDLEWARE = [
+    "storyteller.policy.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -53,8 +54,10 @@ SESSION_COOKIE_NAME = "storyteller_session"
 CSRF_COOKIE_NAME = "storyteller_csrf"
 STATIC_URL = "static/"
 LOGIN_URL = "sign-in"
-LOGIN_REDIRECT_URL = "story"
+LOGIN_REDIRECT_URL = "shelf"
 USE_TZ = True
+# Pages show times in the reader's own zone.
+TIME_ZONE = "UTC"
 # One process is the whole site: there is nobody to reach over a channel layer.
 SILENCED_SYSTEM_CHECKS = ["novasonic.W011"]
 

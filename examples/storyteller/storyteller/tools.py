@@ -1,4 +1,4 @@
-"""What the storyteller's model may call. Who listens is in the context, never in the arguments."""
+"""What the storyteller's model may call. Who listens, and to what, is in the context, never in the arguments."""
 
 from typing import Annotated, Any
 
@@ -17,9 +17,18 @@ async def next_chapter(context: novasonic.ToolContext, *, start_again: bool = Fa
         context: Who listens.
         start_again: True only where the listener wants the story from its beginning.
     """
-    chapter = await database_sync_to_async(telling.next_chapter)(context.state["user"], start_again=start_again)
+    chapter = await database_sync_to_async(telling.next_chapter)(*_whose(context), start_again=start_again)
     if chapter is None:
         raise novasonic.ToolError("There is no story to tell yet.")
+    return chapter
+
+
+@novasonic.tool
+async def current_chapter(context: novasonic.ToolContext) -> dict[str, Any]:
+    """Get the chapter that was told last: for a listener who comes back, or asks where the story stands."""
+    chapter = await database_sync_to_async(telling.current_chapter)(*_whose(context))
+    if chapter is None:
+        raise novasonic.ToolError("No story has begun. Get the first chapter.")
     return chapter
 
 
@@ -28,6 +37,10 @@ async def remember_choice(
     choice: Annotated[str, "One of the choices given, word by word."], context: novasonic.ToolContext
 ) -> dict[str, Any]:
     """Remember what the listener decided. Call it for each decision, before you get the next chapter."""
-    if not await database_sync_to_async(telling.remember_choice)(context.state["user"], choice):
+    if not await database_sync_to_async(telling.remember_choice)(*_whose(context), choice):
         raise novasonic.ToolError("No story has begun. Get the first chapter.")
     return {"remembered": choice}
+
+
+def _whose(context: novasonic.ToolContext) -> tuple[Any, int]:
+    return context.state["user"], context.state["telling"]

@@ -20,7 +20,7 @@ NOT_UNDERSTOOD = "(not understood)"
 
 
 class VoiceBrain:
-    """Tells the story, or the client's where it declares tools for that.
+    """Tells the story, or the client's where it declares tools for that and its prompt quotes what can be chosen.
 
     Keeps nothing of a conversation: where it stands follows from the history.
 
@@ -31,7 +31,7 @@ class VoiceBrain:
     def __init__(self) -> None:
         require_extra()
         self._story = load_story()
-        self._recogniser = Recogniser(self._story.grammar(), self._story.understood)
+        self._recogniser = Recogniser(self._story.understood)
         self._speaker = Speaker()
 
     def prepare(self) -> None:
@@ -41,18 +41,19 @@ class VoiceBrain:
 
     async def __call__(self, turn: Turn) -> None:
         """Answer one turn. Recognition and synthesis run in threads."""
+        story = self._story.of_client(turn.system, turn.tools)
         if turn.text is None:
-            heard = await asyncio.to_thread(self._recogniser.hear, turn.pcm, turn.rate)
+            heard = await asyncio.to_thread(self._recogniser.hear, turn.pcm, turn.rate, story.understood)
             phrase = heard.phrase
             await turn.heard(phrase or NOT_UNDERSTOOD)
         else:
-            phrase = self._story.understand(turn.text)
+            phrase = story.understand(turn.text)
         voice = voice_for(turn.voice)
         sentences = [
             sentence
-            for name, arguments in self._story.calls(phrase, turn.tools)
-            for sentence in self._story.told(await turn.call(name, arguments))
+            for name, arguments in story.calls(phrase, turn.tools)
+            for sentence in story.told(await turn.call(name, arguments))
         ]
-        for sentence in sentences or self._story.answer(phrase, turn.history):
+        for sentence in sentences or story.answer(phrase, turn.history):
             pcm = await asyncio.to_thread(self._speaker.speak, sentence, voice, turn.output_rate)
             await turn.say(sentence, pcm)

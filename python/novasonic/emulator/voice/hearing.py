@@ -17,7 +17,7 @@ from novasonic import _core
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CONFIDENCE_BOUND", "Heard", "Recogniser"]
+__all__ = ["CONFIDENCE_BOUND", "Heard", "Recogniser", "grammar_of"]
 
 RATE = 16_000
 """The rate that the acoustic model was trained for, in Hz."""
@@ -26,6 +26,9 @@ LONGEST_SECONDS = 10.0
 """No phrase lasts so long, and recognising takes its time."""
 
 CONFIDENCE_BOUND = 0.5
+
+MOST_SEARCHES = 8
+"""Grammars kept at a time; one of 40 phrases is made in some milliseconds."""
 
 # A logistic model of "this is the phrase", fitted to what eSpeak NG spoke: every phrase of the story by ten voices of
 # four accents, 140 to 185 words a minute, and 60 other sentences, some a word away from a phrase, all under noise 15
@@ -51,37 +54,44 @@ class Heard:
     confidence: float
 
 
+def grammar_of(phrases: Iterable[str]) -> str:
+    """Give a grammar (JSGF) of one alternative for each phrase."""
+    return f"#JSGF V1.0;\ngrammar story;\npublic <phrase> = {' | '.join(phrases)};\n"
+
+
 class Recogniser:
     """Understands phrases. Safe on any thread; one utterance at a time.
 
     Args:
-        grammar: JSGF.
-        phrases: All that the grammar allows.
+        phrases: What it listens for where nobody says otherwise.
     """
 
-    def __init__(self, grammar: str, phrases: Iterable[str]) -> None:
-        self._grammar = grammar
-        self._phrases = frozenset(phrases)
+    def __init__(self, phrases: Iterable[str]) -> None:
+        self._phrases = tuple(phrases)
         self._lock = threading.Lock()
         self._decoder: Any = None
+        self._searches: dict[tuple[str, ...], str] = {}
+        self._made = 0
 
     def load(self) -> None:
         """Load the acoustic model unless it is loaded. Blocks for some 0.1 s."""
         with self._lock:
-            self._loaded()
+            self._listen_for(self._phrases)
 
-    def hear(self, pcm: bytes, rate: int) -> Heard:
+    def hear(self, pcm: bytes, rate: int, phrases: tuple[str, ...] | None = None) -> Heard:
         """Recognise one utterance. Blocks for some 50 ms; PocketSphinx holds the interpreter meanwhile.
 
         Args:
             pcm: PCM16LE mono, silence around the words allowed.
             rate: Its rate in Hz.
+            phrases: What to listen for; None: what it was made for. Those with a word that is in no dictionary are
+                left out.
         """
-        phrase, misfit, stretch = self.measure(pcm, rate)
+        phrase, misfit, stretch = self.measure(pcm, rate, phrases)
         confidence = _confidence(misfit, stretch) if phrase is not None else 0.0
         return Heard(phrase if confidence >= CONFIDENCE_BOUND else None, confidence)
 
-    def measure(self, pcm: bytes, rate: int) -> tuple[str | None, float, float]:
+    def measure(self, pcm: bytes, rate: int, phrases: tuple[str, ...] | None = None) -> tuple[str | None, float, float]:
         """Give the best phrase if one was heard to its end, its misfit and its stretch.
 
         Returns:
@@ -92,14 +102,15 @@ class Recogniser:
             return None, 0.0, 0.0
         samples = _core.resample(pcm, rate, RATE)
         with self._lock:
-            decoder = self._loaded()
+            wanted = self._phrases if phrases is None else phrases
+            decoder = self._listen_for(wanted)
             decoder.start_utt()
             # The whole at once: the cepstral mean is then that of this utterance, and nothing of another speaker's
             # remains. Over the same table that understood 98.4 % of the phrases before, 100 % now.
             decoder.process_raw(samples, full_utt=True)
             decoder.end_utt()
             best = decoder.hyp()
-            if best is None or best.hypstr not in self._phrases:
+            if best is None or best.hypstr not in wanted:
                 return None, 0.0, 0.0
             words = [
                 (1 + segment.end_frame - segment.start_frame, decoder.lookup_word(segment.word))
@@ -111,18 +122,25 @@ class Recogniser:
         stretch = max(length / len(phones.split()) for length, phones in words)
         return best.hypstr, misfit, stretch
 
-    def _loaded(self) -> Any:
+    def _listen_for(self, phrases: tuple[str, ...]) -> Any:
         if self._decoder is None:
             import pocketsphinx
 
             # A language weight of 1: the grammar's equal alternatives have nothing to weigh against the sound, and
             # paths that the usual 6.5 cuts off half way end well (93.0 % of phrases right before, 94.2 % now).
             config = pocketsphinx.Config(lm=None, cmn="batch", lw=1.0, loglevel="FATAL")
-            decoder = pocketsphinx.Decoder(config)
-            decoder.add_jsgf_string("story", self._grammar)
-            decoder.activate_search("story")
-            self._decoder = decoder
-        return self._decoder
+            self._decoder = pocketsphinx.Decoder(config)
+        decoder = self._decoder
+        if phrases not in self._searches:
+            if len(self._searches) == MOST_SEARCHES:
+                decoder.remove_search(self._searches.pop(next(iter(self._searches))))
+            self._made += 1
+            # A word without a pronunciation fails the whole grammar.
+            known = [phrase for phrase in phrases if all(map(decoder.lookup_word, phrase.split()))]
+            decoder.add_jsgf_string(f"phrases-{self._made}", grammar_of(known))
+            self._searches[phrases] = f"phrases-{self._made}"
+        decoder.activate_search(self._searches[phrases])
+        return decoder
 
 
 def _confidence(misfit: float, stretch: float) -> float:

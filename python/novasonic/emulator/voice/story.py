@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from novasonic.emulator.voice.guest import GuestStory, quoted_phrases
 from novasonic.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Story:
         self._commands = {name: _lowered(data["commands"][name]) for name in _COMMANDS}
         self._tools = [ToolUse(use["name"], frozenset(use["on"]), use["arguments"]) for use in data.get("tools", ())]
         self._meaning = {phrase: name for name, say in self._commands.items() for phrase in say}
+        self.commands = tuple(self._meaning)
         self._check()
         # What a page shows, and what the recogniser listens for: both in the order of the file, each once.
         ways = [*self._commands.values(), *(c.say for scene in self.scenes.values() for c in scene.choices)]
@@ -98,14 +100,20 @@ class Story:
         if len(set(first)) < len(first):
             raise ConfigError("Two scenes of the story begin with the same sentence.", code="invalid_story")
 
-    def grammar(self) -> str:
-        """Give the recogniser's grammar (JSGF): one alternative for each phrase."""
-        return f"#JSGF V1.0;\ngrammar story;\npublic <phrase> = {' | '.join(self.understood)};\n"
-
     def understand(self, text: str) -> str | None:
         """Find the phrase in something typed: the longest that it contains, word by word."""
+        return self.find(text, self.understood)
+
+    @staticmethod
+    def find(text: str, phrases: Iterable[str]) -> str | None:
+        """Find the longest of `phrases` that `text` contains, word by word."""
         words = " ".join(_WORD.findall(text.lower()))
-        return max((phrase for phrase in self.understood if f" {phrase} " in f" {words} "), key=len, default=None)
+        return max((phrase for phrase in phrases if f" {phrase} " in f" {words} "), key=len, default=None)
+
+    def of_client(self, system: str, tools: Container[str]) -> Story | GuestStory:
+        """Give the story to tell a client: its own where it declares our tools and its prompt quotes choices."""
+        choices = quoted_phrases(system) if any(use.name in tools for use in self._tools) else ()
+        return GuestStory(self, choices) if choices else self
 
     def place(self, history: Iterable[Message]) -> str | None:
         """Give the scene in which a conversation stands; None before the story and after a farewell.
@@ -163,6 +171,29 @@ class Story:
         if command == "next":
             return self._offer(place)
         return (*(self._narrator["not_here"] if before is not None else ()), *self._offer(place))
+
+    def offered(self, history: Iterable[Message]) -> tuple[str, ...]:
+        """Give the last offer that a listener heard to its end, or how to hear it again; how to begin at first."""
+        before, after = self._narrator["offer"].split("{offer}")
+        told = [message.text for message in history if message.role == "assistant"]
+        for text in reversed(told):
+            begin = text.rfind(before)
+            end = text.find(after, begin + len(before))
+            if begin >= 0 and end >= 0:
+                return (text[begin : end + len(after)],)
+        return tuple(self._narrator["lost" if told else "welcome"])
+
+    def beside(self, phrase: str | None, offer: tuple[str, ...]) -> tuple[str, ...]:
+        """Give what is said beside a story of somebody else's, of which `offer` was offered last."""
+        if phrase is None:
+            return (*self._narrator["not_understood"], *offer)
+        match self._meaning.get(phrase):
+            case "stop":
+                return tuple(self._narrator["farewell"])
+            case "help":
+                return (*offer, *self._narrator["help"])
+            case _:
+                return offer
 
     def _move(self, place: str | None, phrase: str) -> tuple[str | None, bool]:
         """The scene after `phrase`, and whether it is told."""
