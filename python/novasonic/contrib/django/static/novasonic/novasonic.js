@@ -301,7 +301,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
       hidden: () => this.#note("hidden"),
       shown: () => {
         this.#forget("hidden");
-        this.playback?.resume();
+        this.#sound?.resume();
       },
       leaves: () => this.stop(),
     });

@@ -81,6 +81,12 @@ export class Sound {
     }
   }
 
+  /** Go on after the browser has suspended it: some do where the page is hidden, or the telephone rings. */
+  resume() {
+    this.capture?.resume();
+    this.playback?.resume();
+  }
+
   close() {
     this.#closed = true;
     this.capture?.close();
