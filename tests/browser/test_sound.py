@@ -220,26 +220,6 @@ async def test_a_microphone_that_is_taken_away_is_told_once_and_the_frames_go_on
         assert await page.evaluate("taken.lost") == 1
 
 
-async def test_a_recording_is_spoken_and_ends_with_the_capture(chromium):
-    async with chromium() as page:
-        heard = await page.evaluate(
-            """async (hz) => {
-              const { capture, next } = await capturing();
-              const file = async () => (await fetch("/sample.wav")).arrayBuffer();
-              const spoken = capture.play(await file());
-              const levels = (await next(20)).map(({ level }) => level);
-              await spoken;
-              const cut = capture.play(await file());
-              await next(4);
-              capture.close();
-              await cut;
-              return Math.max(...levels);
-            }""",
-            TONE_HZ,
-        )
-        assert heard > 0.02
-
-
 @pytest.mark.parametrize("browser_is", ["", KNOWS_ONE_RATE], ids=["converts", "knows one rate"])
 async def test_the_loudspeaker_plays_at_the_right_pitch_stops_at_once_and_wakes_up(chromium, browser_is):
     async with chromium(browser_is) as page:

@@ -55,25 +55,6 @@ export class Capture {
     }
   }
 
-  /**
-   * Speak a recording, beside the microphone or instead.
-   *
-   * @param {ArrayBuffer} file any format the browser decodes
-   * @returns {Promise<void>} when it has been spoken, or this is closed
-   */
-  async play(file) {
-    const context = this.#context;
-    const source = context.createBufferSource();
-    source.buffer = await context.decodeAudioData(file);
-    source.connect(this.#node);
-    await new Promise((resolve) => {
-      source.onended = resolve;
-      context.addEventListener("statechange", () => context.state === "closed" && resolve(null));
-      source.start();
-    });
-    source.disconnect();
-  }
-
   /** @param {boolean} on frames of silence */
   mute(on) {
     this.#muted = on;
