@@ -256,6 +256,30 @@ async def test_the_stop_button_ends_what_is_still_connecting(site, visit):
         assert await page.part("state").inner_text() == "Press and talk"
 
 
+async def test_the_stop_button_takes_back_the_wish_for_a_microphone_that_is_still_asked_for(site, visit):
+    async with visit(site, path="/element/one/") as page:
+        await page.page.evaluate(
+            """() => {
+              const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+              navigator.permissions.query = async () => ({ state: "prompt" });
+              navigator.mediaDevices.getUserMedia = async (wish) => {
+                await new Promise((answered) => { window.answer = answered; });
+                window.stream = await real(wish);
+                return stream;
+              };
+            }"""
+        )
+        await page.talk()
+        assert await page.part("state").inner_text() == "Connecting…"
+        await page.talk()
+        assert await page.part("state").inner_text() == "Press and talk"
+        await page.page.evaluate("answer()")
+        await page.becomes("window.stream?.getTracks().every((track) => track.readyState === 'ended')")
+        assert await page.nova("nova.state") == "idle"
+        assert not await page.part("notice").is_visible()
+        assert opened(page) == []
+
+
 async def test_a_page_styles_it_from_outside(site, visit):
     async with visit(site, microphone=None, path="/element/one/") as page:
         await page.page.evaluate(

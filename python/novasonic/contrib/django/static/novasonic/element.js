@@ -47,9 +47,12 @@ export class NovaSonicTalk extends HTMLElement {
   #meter;
   /** Takes the listeners back that reach beyond the element. */
   #present = new AbortController();
-  #starting = false;
+  /** The start that is under way, be it that the user is being asked. @type {object | null} */
+  #starting = null;
   #sampling = false;
   #leaving = false;
+  /** How often one left: what fails of that which was begun before is nobody's business. */
+  #left = 0;
   #position = 0;
   #state = "idle";
   /** Whose words the notice shows. @type {"" | "condition" | "error" | "action" | "end"} */
@@ -225,13 +228,16 @@ export class NovaSonicTalk extends HTMLElement {
     button.addEventListener("click", () => {
       if (this.#ends) {
         this.#leave();
-      } else if (!this.#starting) {
-        this.#starting = true;
-        void this.#attempt(() => this.nova.start()).finally(() => {
-          this.#starting = false;
-          this.#show();
-        });
+        return;
       }
+      const start = (this.#starting = {});
+      void this.#attempt(() => this.nova.start()).finally(() => {
+        if (start === this.#starting) {
+          this.#starting = null;
+          this.#show();
+        }
+      });
+      this.#show();
     });
     push.addEventListener("click", () => {
       this.nova.pushToTalk = !this.nova.pushToTalk;
@@ -343,12 +349,13 @@ export class NovaSonicTalk extends HTMLElement {
 
   /** Do what the user asked for; what fails is said here. @param {() => Promise<unknown>} action */
   async #attempt(action) {
+    const left = this.#left;
     this.#notice("");
     try {
       await action();
     } catch (error) {
       // What ended the conversation was told by its `state`.
-      if (!["ended", "failed"].includes(this.nova.state)) {
+      if (left === this.#left && !["ended", "failed"].includes(this.nova.state)) {
         this.#notice(/** @type {Error} */ (error).message, this.nova.condition ? "condition" : "action");
       }
     }
@@ -375,15 +382,18 @@ export class NovaSonicTalk extends HTMLElement {
   }
 
   #leave() {
+    this.#left += 1;
+    this.#starting = null;
     this.#leaving = true;
     this.#nova?.stop();
     this.#leaving = false;
+    this.#show();
   }
 
   /** Whether a press of the button ends the conversation, or the wait for it. */
   get #ends() {
     const { state, listens } = this.nova;
-    return this.#isOpen && (listens || this.#starting || state === "reconnecting");
+    return this.#starting !== null || (this.#isOpen && (listens || state === "reconnecting"));
   }
 
   /** @returns {string} */
@@ -400,7 +410,7 @@ export class NovaSonicTalk extends HTMLElement {
     if (state === "speaking" && !listens) {
       return words.answering;
     }
-    return words[state === "ended" ? "idle" : state];
+    return words[this.#starting && !this.#isOpen ? "connecting" : state === "ended" ? "idle" : state];
   }
 
   #show() {

@@ -108,7 +108,7 @@ pre { max-height: 35vh; margin: .6rem 0; padding: .6rem .8rem; overflow: auto; b
 [part=question] button { margin-inline-end: .6rem; }
 
 button, input, select { font: inherit; }
-[part=composer] input { flex: 1 1 14rem; min-width: 0; cursor: text; }
+[part=composer] input { flex: 1 1 10rem; min-width: 0; cursor: text; }
 input, select { padding: .6rem 1rem; border: 1px solid var(--_line); border-radius: 99rem; background: var(--_surface); color: inherit; }
 select { max-width: min(100%, 18rem); padding-inline-end: .9rem; cursor: pointer; text-overflow: ellipsis; }
 /* The browser's own grey falls below 4.5:1 on dark grounds. */
