@@ -2,7 +2,7 @@
 
 import { openContext, resume } from "./context.js";
 
-/** The user's side: a microphone, a recording, or silence, as PCM16 frames at the wire's rate. */
+/** The user's side: a microphone, or silence, as PCM16 frames at the wire's rate. */
 export class Capture {
   #options;
   #context;
