@@ -9,6 +9,7 @@ PIP_VERSION := 26.3
 PROFILE := quick
 PART := scripts/part
 TYPECHECK := scripts/typecheck
+REACT := examples/react
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 PYTEST := $(BIN)/python -m pytest
@@ -41,6 +42,10 @@ $(TYPECHECK)/node_modules/.package-lock.json: $(TYPECHECK)/package-lock.json | $
 	$(BIN)/npm ci --prefix $(TYPECHECK) --no-audit --no-fund --loglevel=error
 	@touch $@
 
+$(REACT)/node_modules/.package-lock.json: $(REACT)/package-lock.json | $(VENV)/.dev
+	$(BIN)/npm ci --prefix $(REACT) --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # The extension module in the quick profile, with everything `novasonic demo` needs.
 $(VENV)/.extension: $(RUST_SOURCES) pyproject.toml $(VENV)/.build
 	@echo "building the Rust core (profile $(PROFILE)); a first build takes some minutes"
@@ -62,7 +67,7 @@ fmt: preflight $(VENV)/.dev ## format Rust and Python
 	$(BIN)/ruff check -q --fix-only python tests examples scripts benchmarks
 	$(BIN)/ruff format -q python tests examples scripts benchmarks
 
-lint: preflight $(VENV)/.dev $(VENV)/.extension $(TYPECHECK)/node_modules/.package-lock.json ## formats, clippy, ruff, types, stubs, who may import what
+lint: preflight $(VENV)/.dev $(VENV)/.extension $(TYPECHECK)/node_modules/.package-lock.json $(REACT)/node_modules/.package-lock.json ## formats, clippy, ruff, types, stubs, who may import what
 	$(PART) "lint: rustfmt" cargo fmt --check
 	$(PART) "lint: rustfmt, fuzz" cargo fmt --check --manifest-path fuzz/Cargo.toml
 	$(PART) "lint: clippy" cargo clippy --profile $(PROFILE) --all-targets -- -D warnings
@@ -73,6 +78,7 @@ lint: preflight $(VENV)/.dev $(VENV)/.extension $(TYPECHECK)/node_modules/.packa
 	$(PART) "lint: stubtest" $(BIN)/python -m mypy.stubtest novasonic._core --allowlist scripts/stubtest-allowlist.txt
 	$(PART) "lint: tsc" $(BIN)/node $(TYPECHECK)/node_modules/typescript/bin/tsc -p $(TYPECHECK)/tsconfig.json
 	$(PART) "lint: tsc, worklets" $(BIN)/node $(TYPECHECK)/node_modules/typescript/bin/tsc -p $(TYPECHECK)/tsconfig.worklet.json
+	$(PART) "lint: tsc, React" $(BIN)/node $(REACT)/node_modules/typescript/bin/tsc -p $(REACT)/tsconfig.json
 	$(PART) "lint: rooms" $(BIN)/python scripts/lint_rooms.py
 
 check: preflight $(VENV)/.dev $(VENV)/.extension ## the quick part of test
@@ -121,4 +127,4 @@ services:
 
 clean: ## remove everything that was built
 	cargo clean
-	rm -rf $(VENV) $(TYPECHECK)/node_modules .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TYPECHECK)/node_modules $(REACT)/node_modules .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
