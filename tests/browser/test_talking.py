@@ -76,6 +76,21 @@ async def test_words_are_understood_and_the_answer_is_heard(offline_voice, visit
         assert shares[len(shares) // 2] > 0.9
 
 
+async def test_three_turns_are_spoken_one_after_the_other(serve, visit, say):
+    spoken = b"".join(say(words) + SECOND * 7 for words in ("Hello there.", "How are you?", "That is good."))
+    with Emulator(brain="parrot") as emulator, serve(emulator) as site:
+        async with visit(site, microphone=SECOND + spoken) as page:
+            await page.talk()
+            await page.until("events.filter(e => e.type === 'turn_ended').length === 3", seconds=60)
+            assert await page.probe(
+                "events.filter(e => e.type === 'turn_ended').map(e => [e.turn, e.interrupted])"
+            ) == [[turn, False] for turn in (1, 2, 3)]
+            assert [await line.get_attribute("data-role") for line in await page.part("line").all()] == [
+                "user",
+                "assistant",
+            ] * 3
+
+
 async def test_the_loudspeaker_plays_what_was_sent(tone_voice, visit, say):
     async with visit(tone_voice, microphone=SECOND + say("Sing, please.") + SECOND * 6) as page:
         await page.talk()

@@ -34,7 +34,9 @@ def test_one_tag_is_an_assistant():
 
 
 def test_a_page_may_tell_of_another_server():
-    assert 'data-url="wss://voice.example/ws/"' in render("{% novasonic_client url='wss://voice.example/ws/' %}")
+    page = render("{% novasonic_client url='wss://voice.example/ws/' %}{% novasonic_talk %}")
+    assert 'data-url="wss://voice.example/ws/"' in page
+    assert page.endswith("<nova-sonic-talk></nova-sonic-talk>")
 
 
 def test_several_assistants_share_one_script():

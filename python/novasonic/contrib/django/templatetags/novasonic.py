@@ -75,20 +75,21 @@ def novasonic_client(context: template.Context, url: str = SOCKET_PATH, nonce: s
 
 
 @register.simple_tag(takes_context=True)
-def novasonic_talk(context: template.Context, url: str = SOCKET_PATH, nonce: str = "", **attributes: Any) -> SafeString:
+def novasonic_talk(context: template.Context, url: str = "", nonce: str = "", **attributes: Any) -> SafeString:
     """Write a voice assistant: the element, and its script where the template has none yet.
 
-    ``url`` is the path of the WebSocket. All else become attributes of the element, with hyphens for underscores:
-    ``voice="tiffany" push_to_talk=True captions="off"``. True writes one without a value, False and None write none.
+    ``url`` is the path of the WebSocket, by default the script's. All else become attributes of the element, with
+    hyphens for underscores: ``voice="tiffany" push_to_talk=True captions="off"``. True writes one without a value,
+    False and None write none.
     """
-    written = [("url", _path(url))]
+    written = [("url", _path(url))] if url else []
     for name, value in attributes.items():
         if value is not None and value is not False:
             written.append((name.replace("_", "-"), "" if value is True else str(value)))
     return format_html(
-        "{}<nova-sonic-talk {}></nova-sonic-talk>",
+        "{}<nova-sonic-talk{}></nova-sonic-talk>",
         novasonic_client(context, nonce=nonce),
-        format_html_join(" ", '{}="{}"', written),
+        format_html_join("", ' {}="{}"', written),
     )
 
 

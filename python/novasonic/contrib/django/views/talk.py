@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView
 
 SOCKET_PATH = "novasonic/ws/"
@@ -16,7 +17,7 @@ class TalkView(LoginRequiredMixin, TemplateView):
 
     template_name = "novasonic/talk.html"
     socket_path = SOCKET_PATH
-    title = "Talk"
+    title: Any = gettext_lazy("Talk")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add ``socket_path`` and ``title``, which the template needs."""

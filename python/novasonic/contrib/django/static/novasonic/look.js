@@ -72,7 +72,7 @@ canvas:dir(rtl) { transform: scaleX(-1); }
 [part=notice] { max-width: 34rem; padding: .6rem 1rem; border-radius: var(--_radius); background: var(--_warn); color: var(--_warn-ink); text-align: center; }
 [part=controls], [part=composer] { display: flex; flex-wrap: wrap; justify-content: center; gap: .6rem; width: 100%; }
 [part=hold] { touch-action: none; user-select: none; -webkit-user-select: none; }
-[part=hold][aria-pressed=true]:not(.orb) { background: var(--_answer); }
+[part=hold][aria-pressed=true] { background: var(--_answer); }
 [part=figures] { display: flex; flex-wrap: wrap; justify-content: center; gap: .2rem 1.6rem; color: var(--_soft); font-size: .85rem; }
 [part=figures] div { display: flex; gap: .4rem; }
 [part=figures] dd { direction: ltr; color: var(--_ink); font-variant-numeric: tabular-nums; }
@@ -113,11 +113,11 @@ input, select { padding: .6rem 1rem; border: 1px solid var(--_line); border-radi
 select { max-width: min(100%, 18rem); padding-inline-end: .9rem; cursor: pointer; text-overflow: ellipsis; }
 /* The browser's own grey falls below 4.5:1 on dark grounds. */
 ::placeholder { color: var(--_soft); opacity: 1; }
-button:not(.orb) { padding: .6rem 1.15rem; border: 1px solid transparent; border-radius: 99rem; background: var(--_accent); color: var(--_accent-ink); font-weight: 600; cursor: pointer; }
-button.quiet:not(.orb) { border-color: var(--_line); background: var(--_surface); color: var(--_ink); font-weight: 500; }
-:is(button.quiet, input, select):hover { border-color: var(--_accent) !important; }
-button.quiet[aria-pressed=true]:not(.orb) { border-color: var(--_accent); background: color-mix(in srgb, var(--_accent) 16%, var(--_surface)); }
-button.quiet[part=mute][aria-pressed=true]:not(.orb) { border-color: var(--_warn-ink); background: var(--_warn); color: var(--_warn-ink); }
+button { padding: .6rem 1.15rem; border: 1px solid transparent; border-radius: 99rem; background: var(--_accent); color: var(--_accent-ink); font-weight: 600; cursor: pointer; }
+.quiet { border-color: var(--_line); background: var(--_surface); color: var(--_ink); font-weight: 500; }
+:is(.quiet, input, select):hover { border-color: var(--_accent) !important; }
+.quiet[aria-pressed=true] { border-color: var(--_accent); background: color-mix(in srgb, var(--_accent) 16%, var(--_surface)); }
+.quiet[part=mute][aria-pressed=true] { border-color: var(--_warn-ink); background: var(--_warn); color: var(--_warn-ink); }
 button[aria-disabled=true] { opacity: .5; cursor: default; }
 :focus-visible { outline: 3px solid var(--_accent); outline-offset: 2px; }
 .orb:focus-visible { outline-offset: .5rem; }
