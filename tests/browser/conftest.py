@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import asyncio
 import json
+import shutil
+import subprocess
 import sys
 import time
 import wave
@@ -21,6 +23,7 @@ PLAY_ONCE = "%noloop"
 LOADED = "document.querySelector('nova-sonic-talk')?.nova"
 PROBE = (Path(__file__).parent / "probe.js").read_text()
 MICROPHONE_RATE = 16_000
+NPM = Path(__file__).parent / "npm"
 SITES = {
     "stock": ("novasonic.contrib.django.demo.asgi:application", "novasonic.contrib.django.demo.settings", ROOT),
     "storyteller": ("storyteller.asgi:application", "storyteller.settings", ROOT / "examples" / "storyteller"),
@@ -188,6 +191,17 @@ def serve(tmp_path_factory):
             yield running
 
     return serving
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """The script that holds a page against the accessibility rules."""
+    script = NPM / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        npm = shutil.which("npm", path=Path(sys.executable).parent) or shutil.which("npm")
+        assert npm, "npm is not installed: `pip install --group test` brings it"
+        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=NPM, check=True, timeout=120, capture_output=True)
+    return script.read_text()
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,11 @@
 The pictures are in `.build/screenshots/`: light, dark and written from right to left.
 """
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from websupport import ROOT
 
 from novasonic.emulator import Emulator
 
-NPM = Path(__file__).parent / "npm"
 PICTURES = ROOT / ".build" / "screenshots"
 SECOND = bytes(32_000)
 WRONG = {"serious", "critical"}
@@ -21,17 +15,6 @@ STORY = (
     "Once upon a time there was a lighthouse keeper who counted the waves, one by one, every single night.",
     "Until the sea grew curious and came up the stairs to ask him why.",
 )
-
-
-@pytest.fixture(scope="session")
-def axe():
-    """The script that holds a page against the accessibility rules."""
-    script = NPM / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        npm = shutil.which("npm", path=Path(sys.executable).parent) or shutil.which("npm")
-        assert npm, "npm is not installed: `pip install --group test` brings it"
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=NPM, check=True, timeout=120, capture_output=True)
-    return script.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ async def test_another_narrator_takes_the_book_over_and_knows_what_was_told(offl
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("kind", SIZES)
-async def test_every_page_fits_its_screen_and_is_kept_as_a_picture(site, visit, kind, scheme):
+async def test_every_page_fits_its_screen_breaks_no_rule_and_is_kept_as_a_picture(site, visit, axe, kind, scheme):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
 
     async def look(page, name):
@@ -192,6 +192,10 @@ async def test_every_page_fits_its_screen_and_is_kept_as_a_picture(site, visit, 
         # Nothing sticks out to the side, covers have come.
         assert await page.evaluate("document.documentElement.scrollWidth") <= SIZES[kind]["width"], name
         assert await page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)"), name
+        await page.evaluate(axe)
+        result = await page.evaluate("axe.run()")
+        assert len(result["passes"]) > 10
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in result["violations"]] == [], name
 
     async def begin(page):
         await look(page, "shelf")

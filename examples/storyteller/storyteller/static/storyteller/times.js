@@ -1,7 +1,8 @@
 /** Times of the server in the reader's own zone and way of writing them. */
 
-const long = new Intl.DateTimeFormat("en", { dateStyle: "long", timeStyle: "short" });
+const moment = new Intl.DateTimeFormat("en", { dateStyle: "long", timeStyle: "short" });
+const day = new Intl.DateTimeFormat("en", { dateStyle: "long" });
 
 for (const time of document.querySelectorAll("time")) {
-  time.textContent = long.format(new Date(time.dateTime));
+  time.textContent = ("day" in time.dataset ? day : moment).format(new Date(time.dateTime));
 }
