@@ -20,6 +20,7 @@ import { openStream } from "./stream.js";
 
 const INPUT_RATE = 16_000;
 const OUTPUT_RATE = 24_000;
+const FRAME_MS = 32;
 const TICK_MS = 500;
 
 /**
@@ -33,6 +34,8 @@ export class Conversation extends EventTarget {
   #options;
   #session;
   #outbox = new Outbox();
+  /** @type {MediaStream | null} */
+  #microphone = null;
   /** @type {Capture | null} */
   #capture = null;
   /** @type {Ledger | null} */
@@ -68,12 +71,12 @@ export class Conversation extends EventTarget {
   async start() {
     this.#become("connecting");
     try {
-      const stream = await openMicrophone();
-      // Asked for last: they are in the page's memory for as short as can be, and a denied microphone costs none.
-      await this.#openSound(stream);
+      this.#microphone = await openMicrophone();
+      await this.#openSound(this.#microphone);
       if (this.#stopped) {
         return;
       }
+      // Asked for last: they are in the page for as short as can be, and a denied microphone costs none.
       const keys = await this.#options.server.keys();
       if (this.#stopped) {
         return;
@@ -114,13 +117,14 @@ export class Conversation extends EventTarget {
     this.#capture = await Capture.open({
       worklet: captureWorklet,
       rate: INPUT_RATE,
-      stream,
+      frameMs: FRAME_MS,
       onFrame: ({ pcm, level }) => {
         this.#emit("level", { level });
         this.#drive(() => this.#session.audio(base64Of(pcm)));
       },
       onLost: () => this.stop(),
     });
+    await this.#capture.use(stream);
     this.playback = await Playback.open({
       worklet: playbackWorklet,
       rate: OUTPUT_RATE,
@@ -211,6 +215,7 @@ export class Conversation extends EventTarget {
     removeEventListener("pagehide", this.#leave);
     this.#capture?.close();
     this.#capture = null;
+    this.#microphone?.getTracks().forEach((track) => track.stop());
     this.playback?.close();
     this.playback = null;
   }
