@@ -1,0 +1,1 @@
+"""A site whose page talks to AWS by itself: it hands out keys, and keeps what the page says was said."""
