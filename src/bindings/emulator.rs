@@ -311,6 +311,7 @@ fn report(py: Python<'_>, report: StreamReport) -> PyResult<Bound<'_, PyDict>> {
     let row = PyDict::new(py);
     row.set_item("stream_id", report.stream_id)?;
     row.set_item("connection_id", report.connection_id)?;
+    row.set_item("websocket", report.websocket)?;
     row.set_item("model_id", report.model_id)?;
     row.set_item("region", report.region)?;
     row.set_item("access_key_id", report.access_key_id)?;

@@ -1,10 +1,12 @@
-//! The service itself, on this machine: real HTTP/2 and TLS, signatures, rules, voices and faults.
+//! The service itself, on this machine: real HTTP/2 and TLS, `WebSocket`s, signatures, rules, voices and faults.
 //!
 //! Written from the reference and apart from the client: it imports `audio` and nothing else of this crate, so
-//! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `request`, `signature`,
-//! `frames`, `stream` with its `incoming` and `outgoing` sides, `faults`, `registry`, `recording`, `control`), and the dialogue
+//! that client and judge never share a mistake. Two halves: the wire (`server`, `tls`, `upgrade`, `admission`, `request`,
+//! `signature`, `frames`, `stream` on its `wire` with its `incoming` and `outgoing` sides, `faults`, `registry`, `recording`,
+//! `control`), and the dialogue
 //! (`dialogue`, `rules`, `hearing`, `speech`, `brains` and their helpers), which is sans I/O.
 
+mod admission;
 mod brains;
 mod build;
 #[cfg(test)]
@@ -31,6 +33,8 @@ mod sound;
 mod speech;
 mod stream;
 mod tls;
+mod upgrade;
+mod wire;
 
 pub use faults::{Counting, Fault, FaultKind, Junk, Place, Scope};
 pub use recording::Recording;

@@ -1,36 +1,18 @@
-//! What one stream says to its client: headers, frames, and what waits until the client makes room.
+//! What one stream says to its client: messages, and what waits until the client makes room.
 
-use std::{
-    task::{Context, Poll, ready},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use h2::{Reason, SendStream, server::SendResponse};
+use bytes::BytesMut;
 
 use super::{
     faults::Junk,
     frames,
-    request::{self, Refusal},
+    wire::{Lost, Wire},
 };
 
-enum Response {
-    Waiting(SendResponse<Bytes>),
-    Open(SendStream<Bytes>),
-}
-
-/// What the client did to it.
-pub(super) enum Reaction {
-    /// It reset the stream, or the connection is gone.
-    Gone(Option<Reason>),
-    /// It may have made room.
-    Writable,
-}
-
 pub(super) struct Outgoing {
-    response: Response,
     waiting: BytesMut,
-    /// A fault: no DATA frame is longer.
+    /// A fault: no frame is longer.
     longest_frame: usize,
     /// A fault: what may be sent is doled out.
     drip: Option<Drip>,
@@ -46,8 +28,8 @@ struct Drip {
 const DRIP_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Outgoing {
-    pub(super) fn new(respond: SendResponse<Bytes>) -> Self {
-        Self { response: Response::Waiting(respond), waiting: BytesMut::new(), longest_frame: usize::MAX, drip: None }
+    pub(super) fn new() -> Self {
+        Self { waiting: BytesMut::new(), longest_frame: usize::MAX, drip: None }
     }
 
     pub(super) fn event(&mut self, event: &[u8]) {
@@ -105,72 +87,25 @@ impl Outgoing {
         self.waiting.len()
     }
 
-    pub(super) fn headers(&mut self) -> Result<(), h2::Error> {
-        if let Response::Waiting(respond) = &mut self.response {
-            self.response = Response::Open(respond.send_response(request::accepted(), false)?);
-        }
-        Ok(())
+    /// Whether more could go out, if the client made room.
+    pub(super) fn wants_room(&self) -> bool {
+        !self.waiting.is_empty() && self.drip.is_none()
     }
 
-    /// An error in place of headers; nothing where those have gone.
-    pub(super) fn refuse(&mut self, refusal: &Refusal) -> Result<(), h2::Error> {
-        if let Response::Waiting(respond) = &mut self.response {
-            self.response = Response::Open(request::refuse(respond, refusal)?);
-        }
-        Ok(())
-    }
-
-    pub(super) fn reset(&mut self, reason: Reason) {
-        match &mut self.response {
-            Response::Waiting(respond) => respond.send_reset(reason),
-            Response::Open(stream) => stream.send_reset(reason),
-        }
-    }
-
-    /// Hands h2 what the client's windows take now, so that what they do not take is counted here and not hidden there.
-    /// With `last`, END_STREAM goes behind the last byte: true once it has.
-    pub(super) fn flush(&mut self, last: bool) -> Result<bool, h2::Error> {
+    /// Hands over what the client takes now. With `last`, the stream's end goes behind the last byte: true once it has.
+    pub(super) fn flush(&mut self, wire: &mut Wire, last: bool) -> Result<bool, Lost> {
         if self.waiting.is_empty() && !last {
             return Ok(false);
         }
-        self.headers()?;
-        let Response::Open(stream) = &mut self.response else { return Ok(false) };
+        wire.headers()?;
         let wanted = match &mut self.drip {
             Some(drip) => drip.take(self.waiting.len(), Instant::now()),
             None => self.waiting.len(),
         };
-        stream.reserve_capacity(wanted);
-        let room = stream.capacity().min(wanted);
+        let room = wire.room(wanted);
         let last = last && room == self.waiting.len();
-        let mut data = self.waiting.split_to(room).freeze();
-        while data.len() > self.longest_frame {
-            stream.send_data(data.split_to(self.longest_frame), false)?;
-        }
-        if !data.is_empty() || last {
-            stream.send_data(data, last)?;
-        }
+        wire.send(&mut self.waiting, room, self.longest_frame, last)?;
         Ok(last)
-    }
-
-    /// Waits for the end of the stream from outside (if asked: a stream that is being read hears of it there, and needs no
-    /// second look under h2's lock), and for room if something waits.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, ends: bool) -> Poll<Reaction> {
-        if ends {
-            let end = match &mut self.response {
-                Response::Waiting(respond) => respond.poll_reset(cx),
-                Response::Open(stream) => stream.poll_reset(cx),
-            };
-            if let Poll::Ready(end) = end {
-                return Poll::Ready(Reaction::Gone(end.map_or_else(|error| error.reason(), Some)));
-            }
-        }
-        match &mut self.response {
-            Response::Open(stream) if !self.waiting.is_empty() && self.drip.is_none() => {
-                ready!(stream.poll_capacity(cx));
-                Poll::Ready(Reaction::Writable)
-            }
-            _ => Poll::Pending,
-        }
     }
 }
 

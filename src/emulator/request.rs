@@ -2,11 +2,27 @@
 
 use bytes::Bytes;
 use h2::{SendStream, server::SendResponse};
-use http::{HeaderValue, Method, Response, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderValue, Method, Response,
+    header::{CONNECTION, CONTENT_TYPE},
+    request::Parts,
+};
+use http_body_util::Full;
 use uuid::Uuid;
 
 pub(super) const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const OPERATION: &str = "/invoke-with-bidirectional-stream";
+/// The same for browsers, which have no HTTP/2 stream that is open both ways.
+const WEBSOCKET_OPERATION: &str = "/invoke-with-bidirectional-stream-websocket";
+
+/// How a stream comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A POST of event-stream messages.
+    Http2,
+    /// A GET that HTTP/1.1 upgrades; each binary message is one event-stream message.
+    WebSocket,
+}
 
 /// An error in place of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +40,13 @@ impl Refusal {
 
     fn body(&self) -> Bytes {
         serde_json::json!({ "message": self.message }).to_string().into()
+    }
+
+    /// The whole of it, for HTTP/1.1, and the last on its connection.
+    pub(super) fn answer(&self) -> Response<Full<Bytes>> {
+        let mut answer = self.head().map(|()| Full::new(self.body()));
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        answer
     }
 
     /// The response's head; [`Self::body`] follows.
@@ -57,35 +80,34 @@ pub(super) fn refuse(respond: &mut SendResponse<Bytes>, refusal: &Refusal) -> Re
     Ok(stream)
 }
 
-fn insert_request_id(headers: &mut http::HeaderMap) {
+pub(super) fn insert_request_id(headers: &mut http::HeaderMap) {
     if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
         headers.insert("x-amzn-requestid", id);
     }
 }
 
 /// The model's id, if this request opens a stream to one.
-pub(super) fn model_id(parts: &Parts) -> Result<String, Refusal> {
-    let path = parts.uri.path();
-    let model = path
-        .strip_prefix("/model/")
-        .and_then(|rest| rest.strip_suffix(OPERATION))
-        .filter(|model| !model.is_empty() && !model.contains('/'));
-    let Some(model) = model else {
+pub(super) fn model_id(parts: &Parts, form: Form) -> Result<String, Refusal> {
+    let (operation, method) = match form {
+        Form::Http2 => (OPERATION, Method::POST),
+        Form::WebSocket => (WEBSOCKET_OPERATION, Method::GET),
+    };
+    let Some(model) = model_in(parts.uri.path(), operation) else {
         return Err(Refusal::new(
             404,
             "UnknownOperationException",
-            format!("The emulator serves POST /model/{{modelId}}{OPERATION} only, not {path}"),
+            format!("The emulator serves {method} /model/{{modelId}}{operation} only, not {}", parts.uri.path()),
         ));
     };
-    if parts.method != Method::POST {
+    if parts.method != method {
         return Err(Refusal::new(
             405,
             "UnknownOperationException",
-            format!("{OPERATION} takes POST, not {}", parts.method),
+            format!("{operation} takes {method}, not {}", parts.method),
         ));
     }
     let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if content_type.split(';').next().map(str::trim) != Some(EVENT_STREAM) {
+    if form == Form::Http2 && content_type.split(';').next().map(str::trim) != Some(EVENT_STREAM) {
         return Err(Refusal::new(
             415,
             "UnsupportedMediaTypeException",
@@ -100,7 +122,17 @@ pub(super) fn model_id(parts: &Parts) -> Result<String, Refusal> {
     Ok(model)
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+/// Whether a path is the WebSocket's, whatever else is wrong with the request.
+pub(super) fn is_websocket_path(path: &str) -> bool {
+    model_in(path, WEBSOCKET_OPERATION).is_some()
+}
+
+/// The model in the path of an operation, as it is encoded there.
+fn model_in<'a>(path: &'a str, operation: &str) -> Option<&'a str> {
+    path.strip_prefix("/model/")?.strip_suffix(operation).filter(|model| !model.is_empty() && !model.contains('/'))
+}
+
+pub(super) fn percent_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -1,4 +1,4 @@
-//! Listeners and connections: TLS and cleartext, HTTP/2 alone.
+//! Listeners and connections: TLS and cleartext, HTTP/2 (HTTP/1.1 is `upgrade`'s).
 //!
 //! On the `h2` crate rather than hyper's server: faults need resets, GOAWAYs and half-closed streams exactly as asked,
 //! and a stream's task can hand frames to the connection without a body in between.
@@ -8,25 +8,29 @@ use std::{io, pin::pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use http::Request;
-use time::OffsetDateTime;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader},
     net::{TcpListener, TcpStream},
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{error::Elapsed, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    admission,
     faults::{ConnectionFault, Line},
-    registry::{Registry, Stamp, unix_time},
-    request::{self, Refusal},
-    settings::StreamReport,
-    signature::{self, Claim},
+    registry::{Registry, Stamp},
+    request::{self, Form},
     stream,
+    tls::HTTP2_ALPN,
+    upgrade,
+    wire::{Http2, Wire},
 };
 
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// What every HTTP/2 client begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const LOOK_BYTES: usize = PREFACE.len();
 /// A refused client may still be sending its opening events.
 const REFUSED_LINGER: Duration = Duration::from_secs(5);
 /// For the answer to a ping ahead of a TCP reset.
@@ -59,7 +63,7 @@ async fn greet(socket: TcpStream, tls: Option<TlsAcceptor>, registry: Arc<Regist
     }
 }
 
-async fn try_greet(mut socket: TcpStream, tls: Option<TlsAcceptor>, registry: &Arc<Registry>) -> io::Result<()> {
+async fn try_greet(socket: TcpStream, tls: Option<TlsAcceptor>, registry: &Arc<Registry>) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let line = Line::of(&socket)?;
     match registry.faults.at_accept() {
@@ -67,40 +71,42 @@ async fn try_greet(mut socket: TcpStream, tls: Option<TlsAcceptor>, registry: &A
         Some(false) => return line.reset(socket),
         Some(true) => return line.stall(socket, true, registry.longest_stream()).await,
     }
-    let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 s");
     if let Some(acceptor) = tls {
         let socket = timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await.map_err(timed_out)??;
+        let alpn = socket.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        serve_either(socket, alpn.as_deref(), line, registry).await
+    } else {
+        serve_either(socket, None, line, registry).await
+    }
+}
+
+/// Serves what the client speaks: HTTP/2, or HTTP/1.1 as every browser does that opens a WebSocket.
+async fn serve_either<S>(socket: S, alpn: Option<&[u8]>, line: Line, registry: &Arc<Registry>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // As small as it may be: once that is read the socket is read past it.
+    let mut socket = BufReader::with_capacity(LOOK_BYTES, socket);
+    let http2 = match alpn {
+        Some(protocol) => protocol == HTTP2_ALPN,
+        None => timeout(HANDSHAKE_LIMIT, begins_http2(&mut socket)).await.map_err(timed_out)??,
+    };
+    if http2 {
         serve(socket, line, registry).await;
     } else {
-        if !timeout(HANDSHAKE_LIMIT, begins_http2(&socket)).await.map_err(timed_out)?? {
-            return turn_away(&mut socket).await;
-        }
-        serve(socket, line, registry).await;
+        upgrade::serve(socket, line, registry).await;
     }
     Ok(())
 }
 
 /// Looks at the first bytes without taking them.
-async fn begins_http2(socket: &TcpStream) -> io::Result<bool> {
-    let mut start = [0; 3];
-    loop {
-        let len = socket.peek(&mut start).await?;
-        let seen = start.get(..len).unwrap_or_default();
-        if len == start.len() || !b"PRI".starts_with(seen) || len == 0 {
-            return Ok(seen == b"PRI");
-        }
-        // The rest of three bytes is on its way; readiness would report the first of them again at once.
-        sleep(Duration::from_millis(1)).await;
-    }
+async fn begins_http2<S: AsyncRead + Unpin>(socket: &mut BufReader<S>) -> io::Result<bool> {
+    let start = socket.fill_buf().await?;
+    Ok(!start.is_empty() && start.starts_with(PREFACE.get(..start.len().min(PREFACE.len())).unwrap_or_default()))
 }
 
-/// For browsers and for clients that fall back to HTTP/1.1.
-async fn turn_away(socket: &mut TcpStream) -> io::Result<()> {
-    const BODY: &str =
-        "EMULATOR, not AWS: this port speaks cleartext HTTP/2 with prior knowledge; use the https port otherwise.\n";
-    let head = "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\nconnection: close";
-    socket.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len()).as_bytes()).await?;
-    socket.shutdown().await
+fn timed_out(_: Elapsed) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 s")
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, line: Line, registry: &Arc<Registry>) {
@@ -188,13 +194,12 @@ fn open_stream(
     registry: &Arc<Registry>,
 ) {
     let (parts, body) = request.into_parts();
-    match admit(&parts, connection_id, registry) {
+    match admission::admit(&parts, Form::Http2, connection_id, registry) {
         Ok(admitted) => {
-            let accepted = stream::Accepted { body, respond, admitted, connection: connection.clone() };
-            tokio::spawn(stream::serve(Arc::clone(registry), accepted));
+            let wire = Wire::Http2(Http2::new(body, respond, connection.clone()));
+            tokio::spawn(stream::serve(Arc::clone(registry), wire, admitted));
         }
         Err(refusal) => {
-            registry.log(&format!("refused a request: {} {}: {}", refusal.status, refusal.code, refusal.message));
             if let Ok(stream) = request::refuse(&mut respond, &refusal) {
                 tokio::spawn(async move {
                     let _ = timeout(REFUSED_LINGER, drain(body)).await;
@@ -203,34 +208,6 @@ fn open_stream(
             }
         }
     }
-}
-
-/// Routing and the request's signature.
-fn admit(parts: &http::request::Parts, connection_id: u64, registry: &Registry) -> Result<stream::Admitted, Refusal> {
-    let model_id = request::model_id(parts)?;
-    let claim = Claim::of(&parts.headers).ok();
-    let account = claim.as_ref().map_or(String::new(), |claim| registry.account(claim.access_key_id));
-    let mut faults = registry.faults.of(&account);
-    let skewed = if registry.settings.verify { faults.skew() } else { None };
-    let skew = skewed.as_ref().map_or(time::Duration::ZERO, |(_, seconds)| time::Duration::seconds(*seconds));
-    let chain = if registry.settings.verify {
-        Some(signature::verify_request(&registry.keys, parts, OffsetDateTime::now_utc() + skew)?)
-    } else {
-        None
-    };
-    let report = StreamReport {
-        stream_id: registry.next_stream_id(),
-        connection_id,
-        model_id,
-        region: claim.as_ref().map_or(String::new(), |claim| claim.region.to_owned()),
-        access_key_id: claim.map(|claim| claim.access_key_id.to_owned()),
-        number: registry.next_number(&account),
-        account,
-        faults: skewed.iter().map(|(armed, _)| armed.fault.to_string()).collect(),
-        opened_at: unix_time(),
-        ..StreamReport::default()
-    };
-    Ok(stream::Admitted { report, chain, faults, skew })
 }
 
 async fn drain(mut body: RecvStream) {

@@ -172,6 +172,8 @@ impl Default for Settings {
 pub struct StreamReport {
     pub stream_id: u64,
     pub connection_id: u64,
+    /// It came as a browser's, not over HTTP/2.
+    pub websocket: bool,
     pub model_id: String,
     pub region: String,
     pub access_key_id: Option<String>,

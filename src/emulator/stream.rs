@@ -5,12 +5,12 @@
 //! behind HTTP/2 flow control.
 
 mod breaking;
+mod reading;
 mod saying;
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, time::Instant};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Instant};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, server::SendResponse};
 use tokio::{
     sync::mpsc,
     time::{Duration, Sleep, sleep_until},
@@ -18,13 +18,13 @@ use tokio::{
 
 use super::{
     dialogue::{Caller, Dialogue, Emit},
-    faults::{Armed, ConnectionFault, Schedule},
+    faults::{Armed, Schedule},
     frames::Assembler,
-    incoming::{decode_chunk, malformed, unseal},
-    outgoing::{Outgoing, Reaction},
-    registry::{Action, Entry, Registry, Stamp},
+    outgoing::Outgoing,
+    registry::{Action, Entry, Registry},
     settings::{BrainAction, StreamReport},
     signature::EventChain,
+    wire::{Lost, Reaction, Wire},
 };
 
 /// Bytes waiting for the client above which nothing more is taken in.
@@ -39,15 +39,7 @@ const ORDER_QUEUE: usize = 8;
 /// The verdict on a stream that both sides ended as they should.
 const CLEAN: &str = "clean";
 
-/// A request that was let in.
-pub(super) struct Accepted {
-    pub(super) body: RecvStream,
-    pub(super) respond: SendResponse<Bytes>,
-    pub(super) admitted: Admitted,
-    pub(super) connection: mpsc::Sender<(ConnectionFault, Stamp)>,
-}
-
-/// What its head has told.
+/// A request that was let in: what its head has told.
 pub(super) struct Admitted {
     pub(super) report: StreamReport,
     /// None: signatures are not checked.
@@ -57,18 +49,20 @@ pub(super) struct Admitted {
     pub(super) skew: time::Duration,
 }
 
-pub(super) async fn serve(registry: Arc<Registry>, accepted: Accepted) {
-    let mut stream = Stream::new(registry, accepted);
+pub(super) async fn serve(registry: Arc<Registry>, wire: Wire, admitted: Admitted) {
+    let mut stream = Stream::new(registry, wire, admitted);
     stream.settle().await;
     stream.flush();
     while !stream.over {
         let wake = stream.next().await;
         stream.handle(wake).await;
     }
+    let Stream { wire, .. } = stream;
+    wire.leave().await;
 }
 
 enum Wake {
-    Data(Option<Result<Bytes, h2::Error>>),
+    Data(Option<Result<Bytes, Lost>>),
     Reaction(Reaction),
     Action(u64, BrainAction),
     Order(Arc<Armed>),
@@ -94,7 +88,7 @@ struct Stream {
     entry: Entry,
     dialogue: Dialogue,
     emits: Vec<Emit>,
-    body: RecvStream,
+    wire: Wire,
     assembler: Assembler,
     /// None: signatures are not checked.
     chain: Option<EventChain>,
@@ -111,7 +105,6 @@ struct Stream {
     uncounted: Option<&'static str>,
     /// A fault: so many of the next events come twice.
     duplicates: u64,
-    connection: mpsc::Sender<(ConnectionFault, Stamp)>,
     actions: mpsc::Receiver<Action>,
     orders: mpsc::Receiver<Arc<Armed>>,
     timer: Pin<Box<Sleep>>,
@@ -122,11 +115,11 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(registry: Arc<Registry>, accepted: Accepted) -> Self {
+    fn new(registry: Arc<Registry>, wire: Wire, admitted: Admitted) -> Self {
         let now = Instant::now();
         let (actions_in, actions) = mpsc::channel(ACTION_QUEUE);
         let (orders_in, orders) = mpsc::channel(ORDER_QUEUE);
-        let Admitted { report, chain, faults, skew } = accepted.admitted;
+        let Admitted { report, chain, faults, skew } = admitted;
         let recorder = registry.recorder();
         let caller =
             Caller { stream_id: report.stream_id, account: report.account.clone(), recorder: recorder.clone() };
@@ -141,12 +134,12 @@ impl Stream {
                 now,
             ),
             emits: Vec::new(),
-            body: accepted.body,
-            assembler: Assembler::default(),
+            assembler: Assembler::of(wire.form()),
+            wire,
             chain,
             skew,
             event: Vec::new(),
-            outgoing: Outgoing::new(accepted.respond),
+            outgoing: Outgoing::new(),
             phase: Phase::Talking,
             input_open: true,
             over: false,
@@ -154,7 +147,6 @@ impl Stream {
             faults,
             uncounted: None,
             duplicates: 0,
-            connection: accepted.connection,
             actions,
             orders,
             timer: Box::pin(sleep_until(give_up_at.into())),
@@ -172,8 +164,12 @@ impl Stream {
         self.arm_timer(talking);
         tokio::select! {
             biased;
-            data = poll_fn(|cx| self.body.poll_data(cx)), if reading => Wake::Data(data),
-            reaction = poll_fn(|cx| self.outgoing.poll(cx, !reading)) => Wake::Reaction(reaction),
+            wake = poll_fn(|cx| {
+                if reading && let Poll::Ready(data) = self.wire.poll_data(cx) {
+                    return Poll::Ready(Wake::Data(data));
+                }
+                self.wire.poll_reaction(cx, !reading, self.outgoing.wants_room()).map(Wake::Reaction)
+            }) => wake,
             Some((turn_id, action)) = self.actions.recv(), if talking => Wake::Action(turn_id, action),
             Some(order) = self.orders.recv() => Wake::Order(order),
             () = &mut self.timer => Wake::Timer,
@@ -183,9 +179,9 @@ impl Stream {
     async fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Data(Some(Ok(data))) => self.take_data(data).await,
-            Wake::Data(Some(Err(error))) => self.lost(error.reason()),
+            Wake::Data(Some(Err(lost))) => self.lost(lost),
             Wake::Data(None) => self.input_ended().await,
-            Wake::Reaction(Reaction::Gone(reason)) => self.lost(reason),
+            Wake::Reaction(Reaction::Gone(lost)) => self.lost(lost),
             Wake::Reaction(Reaction::Writable) => {}
             Wake::Action(turn_id, action) => {
                 if matches!(action, BrainAction::Done | BrainAction::Failed(_)) {
@@ -201,62 +197,6 @@ impl Stream {
             Wake::Timer => self.tick(Instant::now()).await,
         }
         self.flush();
-    }
-
-    async fn take_data(&mut self, data: Bytes) {
-        let len = data.len();
-        if self.phase == Phase::Mute {
-            let _ = self.body.flow_control().release_capacity(len);
-            return;
-        }
-        self.assembler.push(data);
-        while let Some(message) = self.next_message() {
-            if self.phase == Phase::Talking {
-                match self.take_event(&message) {
-                    Ok(false) => {}
-                    Ok(true) => self.settle().await,
-                    Err(refused) => self.refuse_event(&refused),
-                }
-            } else if self.ended_well() {
-                self.check_tail(&message);
-            }
-        }
-        // Given back only now: what has not been taken keeps the client's window closed.
-        let _ = self.body.flow_control().release_capacity(len);
-    }
-
-    fn next_message(&mut self) -> Option<Bytes> {
-        if self.over || matches!(self.phase, Phase::Stalled | Phase::Mute) {
-            return None;
-        }
-        self.assembler.next().unwrap_or_else(|error| {
-            // Without lengths to trust there is no next message; a fresh assembler reads on behind the refusal.
-            self.assembler = Assembler::default();
-            if self.phase == Phase::Talking {
-                self.refuse_event(&malformed(&error));
-            }
-            None
-        })
-    }
-
-    /// True: one event went to the dialogue. False: the empty message at the end.
-    fn take_event(&mut self, message: &[u8]) -> Result<bool, String> {
-        let Some(chunk) = unseal(self.chain.as_mut(), message, self.skew)? else { return Ok(false) };
-        decode_chunk(&chunk, &mut self.event)?;
-        self.events += 1;
-        let name = self.dialogue.on_event(&self.event, Instant::now(), &mut self.emits);
-        self.entry.saw_event(name, self.dialogue.audio_bytes());
-        self.uncounted = Some(name);
-        Ok(true)
-    }
-
-    /// After sessionEnd only the signed empty message may come, and its signature counts like any other.
-    fn check_tail(&mut self, message: &[u8]) {
-        match unseal(self.chain.as_mut(), message, self.skew) {
-            Ok(None) => {}
-            Ok(Some(_)) => self.verdict = Some("an event came after sessionEnd".into()),
-            Err(refused) => self.verdict = Some(format!("the message after sessionEnd was refused: {refused}")),
-        }
     }
 
     async fn tick(&mut self, now: Instant) {
@@ -291,20 +231,6 @@ impl Stream {
         }
     }
 
-    async fn input_ended(&mut self) {
-        self.input_open = false;
-        if self.phase == Phase::Talking {
-            if self.assembler.is_empty() {
-                self.dialogue.on_input_end(Instant::now(), &mut self.emits);
-                self.emit().await;
-            } else {
-                self.refuse_event("the input ended inside a message");
-            }
-        } else if self.phase == Phase::Closing {
-            self.finish_as_judged();
-        }
-    }
-
     /// Ends the stream as the service does over an event that it cannot read or believe.
     fn refuse_event(&mut self, message: &str) {
         let event = self.events + 1;
@@ -325,10 +251,10 @@ impl Stream {
         if self.over || matches!(self.phase, Phase::Stalled | Phase::Mute) {
             return;
         }
-        match self.outgoing.flush(self.phase == Phase::Ending) {
+        match self.outgoing.flush(&mut self.wire, self.phase == Phase::Ending) {
             Ok(true) => self.close(),
             Ok(false) => {}
-            Err(error) => self.lost(error.reason()),
+            Err(lost) => self.lost(lost),
         }
     }
 
@@ -346,9 +272,20 @@ impl Stream {
         self.verdict.as_deref() == Some(CLEAN)
     }
 
-    /// The client reset the stream (with a reason), or the connection is gone.
-    fn lost(&mut self, reason: Option<Reason>) {
-        let how = reason.map_or("connection lost".to_owned(), |reason| format!("reset by the client: {reason:?}"));
+    /// Nothing more comes from the client, and only a broken WebSocket can still be told so.
+    fn lost(&mut self, lost: Lost) {
+        let how = match lost {
+            Lost::Reset(reason) => format!("reset by the client: {reason:?}"),
+            Lost::Connection => "connection lost".to_owned(),
+            Lost::Protocol(code, message) => {
+                if self.phase == Phase::Talking {
+                    self.input_open = false;
+                    self.wire.close_with(code);
+                    return self.begin_end(format!("the WebSocket was broken: {message}"));
+                }
+                message
+            }
+        };
         let reason = match self.verdict.take() {
             None => how,
             Some(verdict) if verdict == CLEAN => format!("{how}, after sessionEnd"),

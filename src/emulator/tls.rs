@@ -10,6 +10,8 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::TlsAcceptor;
 
+pub(super) const HTTP2_ALPN: &[u8] = b"h2";
+
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
     /// What clients are told to trust.
@@ -70,7 +72,8 @@ fn issue(names: Vec<String>) -> Result<Tls, Box<dyn std::error::Error>> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    // HTTP/2 first; browsers offer HTTP/1.1 alone where they open a WebSocket.
+    config.alpn_protocols = vec![HTTP2_ALPN.to_vec(), b"http/1.1".to_vec()];
     Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem })
 }
 

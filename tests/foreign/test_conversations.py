@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from novasonic import Credentials
 from novasonic.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ def javascript_sdk() -> Path:
     return folder
 
 
+def browser_sdk() -> Path:
+    """The same SDK as a page has it, in one file that Node runs: its WebSocket is a browser's."""
+    folder = javascript_sdk()
+    bundle = ENVIRONMENTS / "browser.mjs"
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    run([node_tool("node"), folder / "bundle.mjs", bundle], CONVERSATION_SECONDS)
+    return bundle
+
+
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     with Emulator(brain="parrot", verify=True) as emulator:
@@ -103,6 +113,8 @@ def surroundings(emulator: Emulator) -> dict[str, str]:
         # JavaScript's client reads the first; AWS's Python SDK has no setting of its own and ignores AWS_CA_BUNDLE.
         "CA_FILE": emulator.ca_bundle,
         "SSL_CERT_FILE": emulator.ca_bundle,
+        # For Node's WebSocket.
+        "NODE_EXTRA_CA_CERTS": emulator.ca_bundle,
     }
 
 
@@ -151,3 +163,65 @@ def test_a_wrong_secret_is_refused(emulator: Emulator) -> None:
     assert done.returncode != 0
     assert "InvalidSignatureException" in done.stderr, done.stderr
     assert emulator.streams == ()
+
+
+def test_javascript_sdk_for_browsers(emulator: Emulator) -> None:
+    converse(emulator, [node_tool("node"), browser_sdk()])
+    assert emulator.streams[0].websocket
+
+
+def in_browser(emulator: Emulator, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Twenty pieces of audio by the SDK for browsers, each sent when the one before has come back."""
+    environment = surroundings(emulator) | {"ROUNDS": "20"} | environment
+    command: list[str | Path] = [node_tool("node"), browser_sdk()]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=CONVERSATION_SECONDS, check=False
+    )
+
+
+def test_a_browsers_messages_go_both_ways_at_once() -> None:
+    with Emulator(brain="echo") as emulator:
+        done = in_browser(emulator)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["echoes"] == 20
+        assert ended_stream(emulator).ended == "clean"
+
+
+def test_a_browser_with_temporary_keys_brings_its_token_in_the_address() -> None:
+    keys = Credentials("ASIAEMULATOR", "nothing to hide", "a/token+with=signs")
+    with Emulator(brain="echo", credentials=keys) as emulator:
+        done = in_browser(emulator, AWS_SESSION_TOKEN="a/token+with=signs")
+        assert done.returncode == 0, done.stderr
+        assert ended_stream(emulator).access_key_id == "ASIAEMULATOR"
+
+
+def test_a_browser_with_an_altered_message_is_refused() -> None:
+    with Emulator(brain="echo") as emulator:
+        done = in_browser(emulator, TAMPER="7")
+        assert done.returncode != 0
+        assert "signature we calculated does not match" in done.stderr, done.stderr
+        assert "ValidationException" in done.stderr, done.stderr
+        report = ended_stream(emulator)
+        assert report.ended is not None
+        assert report.ended.startswith("event 7 refused: The request signature"), report
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "a guess"}, "InvalidSignatureException: The request signature"),
+        ({"CLOCK_OFFSET_MS": "-62000"}, "InvalidSignatureException: Signature expired"),
+        ({"CLOCK_OFFSET_MS": "310000"}, "InvalidSignatureException: Signature not yet current"),
+        ({"AWS_ACCESS_KEY_ID": "AKIDSOMEONE"}, "UnrecognizedClientException"),
+    ],
+    ids=["wrong secret", "expired", "from the future", "unknown key"],
+)
+def test_a_browser_is_refused_before_the_upgrade(environment: dict[str, str], why: str) -> None:
+    lines: list[str] = []
+    with Emulator(brain="echo", on_log=lines.append) as emulator:
+        done = in_browser(emulator, **environment)
+        # All that a page can see: the handshake's status is not shown to it.
+        assert done.returncode != 0
+        assert "websocketSynthetic500Error" in done.stderr, done.stderr
+        assert emulator.streams == ()
+    assert any(why in line for line in lines), lines

@@ -64,11 +64,11 @@ async fn every_name_of_the_certificate_is_served_over_tls() {
         stream.finish();
         assert!(matches!(stream.rest().await, Received::End));
     }
-    tls_socket(emulator.https_addr(), emulator.ca_pem(), "::1").await.unwrap();
-    let error = tls_socket(emulator.https_addr(), emulator.ca_pem(), "example.org").await.unwrap_err();
+    tls_socket(emulator.https_addr(), emulator.ca_pem(), "::1", &["h2"]).await.unwrap();
+    let error = tls_socket(emulator.https_addr(), emulator.ca_pem(), "example.org", &["h2"]).await.unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
     let other = Emulator::start(echo()).unwrap();
-    let error = tls_socket(emulator.https_addr(), other.ca_pem(), "localhost").await.unwrap_err();
+    let error = tls_socket(emulator.https_addr(), other.ca_pem(), "localhost", &["h2"]).await.unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
 }
 

@@ -5,6 +5,7 @@
 
 mod emulator_faults;
 mod emulator_tools;
+mod emulator_websocket;
 mod emulator_wire;
 mod raw_client;
 mod scenarios;
@@ -17,3 +18,4 @@ mod transport_peer;
 mod transport_pool;
 mod transport_silence;
 mod transport_stream;
+mod websocket_client;

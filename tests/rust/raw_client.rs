@@ -11,7 +11,7 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_sigv4::{
     event_stream::{sign_empty_message, sign_message},
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign},
     sign::v4::SigningParams,
 };
 use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder, write_message_to};
@@ -56,7 +56,7 @@ impl Connection {
 
     pub(crate) async fn tls(emulator: &Emulator, name: &str) -> std::io::Result<Self> {
         let address = emulator.https_addr();
-        let socket = tls_socket(address, emulator.ca_pem(), name).await?;
+        let socket = tls_socket(address, emulator.ca_pem(), name, &["h2"]).await?;
         Ok(Self::over(socket, format!("{name}:{}", address.port()), "https").await)
     }
 
@@ -151,6 +151,7 @@ pub(crate) async fn tls_socket(
     address: SocketAddr,
     ca_pem: &str,
     name: &str,
+    alpn: &[&str],
 ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
@@ -159,7 +160,7 @@ pub(crate) async fn tls_socket(
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let socket = TcpStream::connect(address).await?;
     let name = ServerName::try_from(name.to_owned()).unwrap();
     tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await
@@ -170,6 +171,7 @@ pub(crate) async fn tls_socket(
 pub(crate) struct Signer {
     identity: Identity,
     region: String,
+    service: &'static str,
     pub(crate) time: SystemTime,
     prior: String,
 }
@@ -182,7 +184,13 @@ impl Signer {
 
     pub(crate) fn with_keys(id: &str, secret: &str, token: Option<&str>) -> Self {
         let credentials = Credentials::new(id, secret, token.map(Into::into), None, "test");
-        Self { identity: credentials.into(), region: "us-east-1".into(), time: SystemTime::now(), prior: String::new() }
+        Self {
+            identity: credentials.into(),
+            region: "us-east-1".into(),
+            service: "bedrock",
+            time: SystemTime::now(),
+            prior: String::new(),
+        }
     }
 
     pub(crate) fn in_region(mut self, region: &str) -> Self {
@@ -190,11 +198,16 @@ impl Signer {
         self
     }
 
+    pub(crate) fn for_service(mut self, service: &'static str) -> Self {
+        self.service = service;
+        self
+    }
+
     fn params<S: Default>(&self, settings: S) -> SigningParams<'_, S> {
         SigningParams::builder()
             .identity(&self.identity)
             .region(&self.region)
-            .name("bedrock")
+            .name(self.service)
             .time(self.time)
             .settings(settings)
             .build()
@@ -211,6 +224,19 @@ impl Signer {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let signable = SignableRequest::new("POST", &uri, headers, SignableBody::empty()).unwrap();
         let params = self.params(SigningSettings::default()).into();
+        let (instructions, signature) = sign(signable, &params).unwrap().into_parts();
+        instructions.apply_to_request_http1x(request);
+        self.prior = signature;
+    }
+
+    /// Signs in the query, and the host alone, as the SDK for JavaScript does for a WebSocket.
+    pub(crate) fn presign(&mut self, request: &mut Request<()>, life: Duration) {
+        let uri = request.uri().to_string();
+        let signable = SignableRequest::new("GET", &uri, std::iter::empty(), SignableBody::empty()).unwrap();
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(life);
+        let params = self.params(settings).into();
         let (instructions, signature) = sign(signable, &params).unwrap().into_parts();
         instructions.apply_to_request_http1x(request);
         self.prior = signature;
@@ -280,14 +306,7 @@ impl Stream {
 
     /// One event as it goes on the wire.
     pub(crate) fn encode(&mut self, event: &Value) -> Bytes {
-        let payload = json!({ "bytes": STANDARD.encode(event.to_string()) }).to_string();
-        let string = |name: &'static str, value: &'static str| Header::new(name, HeaderValue::String(value.into()));
-        let inner = Message::new(payload)
-            .add_header(string(":message-type", "event"))
-            .add_header(string(":event-type", "chunk"))
-            .add_header(string(":content-type", "application/json"));
-        let outer = self.signer.as_mut().map_or(inner.clone(), |signer| signer.sign_event(&inner));
-        encode(&outer)
+        encode_event(self.signer.as_mut(), event)
     }
 
     pub(crate) fn bytes(&mut self, bytes: impl Into<Bytes>) {
@@ -311,7 +330,7 @@ impl Stream {
             self.event(&event);
         }
         if let Some(signer) = &mut self.signer {
-            let end = encode(&signer.sign_end());
+            let end = encode_end(signer);
             self.bytes(end);
         }
         self.end_stream();
@@ -431,13 +450,29 @@ pub(crate) async fn all_ended(emulator: &Emulator) -> Vec<StreamReport> {
     timeout(LIMIT, reports).await.unwrap_or_else(|_| panic!("still live: {:?}", emulator.streams()))
 }
 
+/// One event as it goes on the wire.
+pub(crate) fn encode_event(signer: Option<&mut Signer>, event: &Value) -> Bytes {
+    let payload = json!({ "bytes": STANDARD.encode(event.to_string()) }).to_string();
+    let string = |name: &'static str, value: &'static str| Header::new(name, HeaderValue::String(value.into()));
+    let inner = Message::new(payload)
+        .add_header(string(":message-type", "event"))
+        .add_header(string(":event-type", "chunk"))
+        .add_header(string(":content-type", "application/json"));
+    encode(&signer.map_or(inner.clone(), |signer| signer.sign_event(&inner)))
+}
+
+/// The signed empty message that ends the input.
+pub(crate) fn encode_end(signer: &mut Signer) -> Bytes {
+    encode(&signer.sign_end())
+}
+
 fn encode(message: &Message) -> Bytes {
     let mut bytes = Vec::new();
     write_message_to(message, &mut bytes).unwrap();
     bytes.into()
 }
 
-fn decode(message: &Message) -> Received {
+pub(crate) fn decode(message: &Message) -> Received {
     let header = |name: &str| {
         let found = message.headers().iter().find(|header| header.name().as_str() == name);
         found.map(|header| header.value().as_string().unwrap().as_str().to_owned())

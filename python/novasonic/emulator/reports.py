@@ -20,7 +20,7 @@ class StreamReport:
 
     Attributes:
         stream_id: Counted from 1 over the emulator.
-        connection_id: The HTTP/2 connection that carried it, counted from 1.
+        connection_id: The connection that carried it, counted from 1.
         model_id: The model asked for.
         region: The region of the signature.
         access_key_id: Who signed; None where nothing was signed.
@@ -36,6 +36,7 @@ class StreamReport:
         opened_at: Unix time in seconds, comparable with `time.time`.
         fault_at: When the last of the faults was committed.
         ended_at: When it ended.
+        websocket: It came as a browser's WebSocket, not over HTTP/2.
     """
 
     stream_id: int
@@ -55,6 +56,7 @@ class StreamReport:
     opened_at: float = 0.0
     fault_at: float | None = None
     ended_at: float | None = None
+    websocket: bool = False
 
 
 # Twin of `Recording` in src/emulator/recording.rs.

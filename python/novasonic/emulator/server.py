@@ -44,7 +44,7 @@ _LAST_PORT = 65_535
 
 
 class Emulator:
-    """Amazon Nova Sonic's wire on this machine: HTTP/2, TLS, signatures, order rules, voices and faults.
+    """Amazon Nova Sonic's wire on this machine: HTTP/2 and WebSockets, TLS, signatures, rules, voices and faults.
 
     Use it with ``async with`` (a Python brain then runs on the same event loop) or with plain ``with`` (it gets a
     thread and an event loop of its own). It answers only from what the current stream carries.
@@ -58,7 +58,7 @@ class Emulator:
         speed: 2.0: pauses, speech and time limits twice as fast.
         host: IP address to bind.
         port: Port of ``https``; 0: any free one.
-        http_port: Port of cleartext HTTP/2 with prior knowledge; 0: any free one.
+        http_port: Port without TLS (HTTP/2 with prior knowledge, or a WebSocket); 0: any free one.
         san: Further names and addresses for the certificate, beside localhost, 127.0.0.1 and ::1.
         headers: When response headers are sent: ``"first-event"``, as the service does, or ``"immediately"``.
         allow_remote: Allow a `host` that other machines can reach.
@@ -153,7 +153,7 @@ class Emulator:
 
     @property
     def http_url(self) -> str:
-        """``http://`` address, for HTTP/2 with prior knowledge."""
+        """``http://`` address, for HTTP/2 with prior knowledge and for WebSockets."""
         return f"http://{self._address()}:{self._started().http_port}"
 
     @property

@@ -15,7 +15,11 @@ fn a_model_is_named_with_its_colon_encoded_or_not() {
         "/model/amazon.nova-2-sonic-v1%3a0/invoke-with-bidirectional-stream?",
         "/model/amazon.nova-2-sonic-v1:0/invoke-with-bidirectional-stream",
     ] {
-        assert_eq!(model_id(&parts("POST", path, Some(EVENT_STREAM))).unwrap(), "amazon.nova-2-sonic-v1:0", "{path}");
+        assert_eq!(
+            model_id(&parts("POST", path, Some(EVENT_STREAM)), Form::Http2).unwrap(),
+            "amazon.nova-2-sonic-v1:0",
+            "{path}"
+        );
     }
 }
 
@@ -40,9 +44,29 @@ fn other_requests_are_refused_by_what_is_wrong_with_them() {
         ),
     ];
     for (method, path, content_type, status, code) in cases {
-        let refusal = model_id(&parts(method, path, content_type)).unwrap_err();
+        let refusal = model_id(&parts(method, path, content_type), Form::Http2).unwrap_err();
         assert_eq!((refusal.status, refusal.code.as_str()), (status, code), "{method} {path} {content_type:?}");
     }
+}
+
+#[test]
+fn a_websocket_has_an_address_of_its_own_and_is_asked_for_by_get() {
+    let good = "/model/amazon.nova-2-sonic-v1%3A0/invoke-with-bidirectional-stream-websocket";
+    assert_eq!(model_id(&parts("GET", good, None), Form::WebSocket).unwrap(), "amazon.nova-2-sonic-v1:0");
+    assert!(is_websocket_path(good));
+    for (method, path, status) in [
+        ("POST", good, 405),
+        ("GET", "/model/amazon.nova-2-sonic-v1%3A0/invoke-with-bidirectional-stream", 404),
+        ("GET", "/model/a/sonic/invoke-with-bidirectional-stream-websocket", 404),
+        ("GET", "/model/amazon.titan/invoke-with-bidirectional-stream-websocket", 400),
+    ] {
+        assert_eq!(
+            model_id(&parts(method, path, None), Form::WebSocket).unwrap_err().status,
+            status,
+            "{method} {path}"
+        );
+    }
+    assert_eq!(model_id(&parts("POST", good, Some(EVENT_STREAM)), Form::Http2).unwrap_err().status, 404);
 }
 
 #[test]

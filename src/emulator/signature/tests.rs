@@ -4,6 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Request, request::Parts};
 use serde::Deserialize;
 
+mod presigned;
+
 use super::*;
 use crate::emulator::{frames::Message, frames::Value, settings::Settings};
 
@@ -41,6 +43,7 @@ fn the_canonical_request_is_the_one_of_awss_worked_example() {
 
 #[test]
 fn the_path_is_encoded_once_more_than_the_wire_has_it() {
+    use canonical::encode_path;
     assert_eq!(encode_path("/model/amazon.nova-2-sonic-v1%3A0/x"), "/model/amazon.nova-2-sonic-v1%253A0/x");
     assert_eq!(encode_path("/model/a:b~c_d/é"), "/model/a%3Ab~c_d/%C3%A9");
 }
@@ -49,6 +52,8 @@ fn the_path_is_encoded_once_more_than_the_wire_has_it() {
 #[derive(Deserialize)]
 struct Recording {
     client: String,
+    #[serde(default)]
+    websocket: bool,
     uri: String,
     at: String,
     headers: Vec<(String, String)>,
@@ -60,8 +65,16 @@ fn recordings() -> Vec<Recording> {
 }
 
 impl Recording {
+    fn form(&self) -> Form {
+        if self.websocket { Form::WebSocket } else { Form::Http2 }
+    }
+
+    fn verify(&self, keys: &Keys, now: OffsetDateTime) -> Result<EventChain, Refusal> {
+        verify_request(keys, &self.parts(), self.form(), now)
+    }
+
     fn parts(&self) -> Parts {
-        let mut request = Request::post(&self.uri);
+        let mut request = if self.websocket { Request::get(&self.uri) } else { Request::post(&self.uri) };
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
@@ -121,9 +134,10 @@ fn verify_event(chain: &mut EventChain, event: &[u8], now: OffsetDateTime) -> Re
 #[test]
 fn what_awss_sdks_sent_is_accepted_request_and_events() {
     let recordings = recordings();
-    assert_eq!(recordings.len(), 3);
+    assert_eq!(recordings.len(), 4);
     for recording in recordings {
-        let mut chain = verify_request(&keys(), &recording.parts(), recording.now())
+        let mut chain = recording
+            .verify(&keys(), recording.now())
             .unwrap_or_else(|refusal| panic!("{}: {refusal:?}", recording.client));
         for event in recording.events() {
             verify_event(&mut chain, &event, recording.now())
@@ -136,7 +150,7 @@ fn what_awss_sdks_sent_is_accepted_request_and_events() {
 fn events_out_of_order_twice_or_altered_break_the_chain() {
     let recording = recordings().remove(0);
     let events = recording.events();
-    let chain = || verify_request(&keys(), &recording.parts(), recording.now()).unwrap();
+    let chain = || recording.verify(&keys(), recording.now()).unwrap();
 
     assert_eq!(verify_event(&mut chain(), &events[1], recording.now()), Err(MISMATCH.to_owned()));
     let mut twice = chain();
@@ -162,7 +176,7 @@ fn events_out_of_order_twice_or_altered_break_the_chain() {
 #[test]
 fn an_event_from_another_time_is_refused() {
     let recording = recordings().remove(0);
-    let mut chain = verify_request(&keys(), &recording.parts(), recording.now()).unwrap();
+    let mut chain = recording.verify(&keys(), recording.now()).unwrap();
     let late = recording.now() + Duration::minutes(6);
     let error = verify_event(&mut chain, &recording.events()[0], late).unwrap_err();
     assert!(error.starts_with("Signature expired: "), "{error}");
@@ -197,7 +211,7 @@ const FORGERIES: &[(&str, Forge, &str, &str)] = &[
 fn each_forgery_is_refused_by_the_services_name_for_it() {
     for (case, forge, code, message) in FORGERIES {
         let now = recordings().remove(0).now();
-        let refusal = verify_request(&keys(), &forge(recordings().remove(0)).parts(), now).map(drop).expect_err(case);
+        let refusal = forge(recordings().remove(0)).verify(&keys(), now).map(drop).expect_err(case);
         assert_eq!((refusal.status, refusal.code.as_str()), (403, *code), "{case}: {refusal:?}");
         assert!(refusal.message.contains(message), "{case}: {}", refusal.message);
     }
@@ -206,7 +220,7 @@ fn each_forgery_is_refused_by_the_services_name_for_it() {
 #[test]
 fn unknown_keys_and_other_services_are_refused() {
     let recording = recordings().remove(0);
-    let refusal = |keys: &Keys, now| verify_request(keys, &recording.parts(), now).map(drop).unwrap_err();
+    let refusal = |keys: &Keys, now| recording.verify(keys, now).map(drop).unwrap_err();
     let other_id = Keys { access_key_id: "AKIDSOMEONEELSE".into(), ..keys() };
     assert_eq!(refusal(&other_id, recording.now()).code, "UnrecognizedClientException");
     let other_secret = Keys { secret_access_key: "guess".into(), ..keys() };
@@ -216,7 +230,7 @@ fn unknown_keys_and_other_services_are_refused() {
     let header =
         other_service.headers.iter().find(|(name, _)| name == "authorization").unwrap().1.replace("/bedrock/", "/s3/");
     let other_service = other_service.with_header("authorization", &header);
-    let refusal = verify_request(&keys(), &other_service.parts(), other_service.now()).map(drop).unwrap_err();
+    let refusal = other_service.verify(&keys(), other_service.now()).map(drop).unwrap_err();
     assert!(refusal.message.contains("correct service: 'bedrock'"), "{}", refusal.message);
 }
 
@@ -227,15 +241,14 @@ fn temporary_keys_open_nothing_without_their_token() {
     let asia = authorization.replace("AKIDEMULATORNOTAWS00", "ASIAEMULATORNOTAWS00");
     let keys = Keys { access_key_id: "ASIAEMULATORNOTAWS00".into(), ..keys() };
     let now = recording.now();
-    let refusal =
-        verify_request(&keys, &recording.with_header("authorization", &asia).parts(), now).map(drop).unwrap_err();
+    let refusal = recording.with_header("authorization", &asia).verify(&keys, now).map(drop).unwrap_err();
     assert_eq!(refusal.code, "UnrecognizedClientException");
 }
 
 #[test]
 fn a_clock_may_be_five_minutes_off_and_no_more() {
     let recording = recordings().remove(2);
-    let verify = |now| verify_request(&keys(), &recording.parts(), now).map(drop);
+    let verify = |now| recording.verify(&keys(), now).map(drop);
     for minutes in [-5, 5] {
         verify(recording.now() + Duration::minutes(minutes)).unwrap();
     }

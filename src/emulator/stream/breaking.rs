@@ -4,12 +4,13 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use h2::Reason;
 use tokio::time::{sleep_until, timeout};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{Phase, Stream};
 use crate::emulator::{
     faults::{Armed, ConnectionFault, FaultKind, Scope},
-    outgoing::Reaction,
-    request::Refusal,
+    request::{Form, Refusal},
+    wire::{Lost, Reaction},
 };
 
 /// A client that does not read is not waited for longer.
@@ -39,7 +40,7 @@ impl Stream {
         {
             self.drain().await;
             if !self.over {
-                self.apply(&armed);
+                self.apply(&armed).await;
             }
         }
     }
@@ -51,15 +52,15 @@ impl Stream {
                 self.flush();
                 // The connection writes when it is polled.
                 tokio::task::yield_now().await;
-                if self.over || self.outgoing.waiting_bytes() == 0 {
+                if self.over || (self.outgoing.waiting_bytes() == 0 && self.wire.is_quiet()) {
                     return;
                 }
                 if let Some(held_until) = self.outgoing.held_until() {
                     sleep_until(held_until.into()).await;
                     continue;
                 }
-                match poll_fn(|cx| self.outgoing.poll(cx, true)).await {
-                    Reaction::Gone(reason) => return self.lost(reason),
+                match poll_fn(|cx| self.wire.poll_reaction(cx, true, self.outgoing.wants_room())).await {
+                    Reaction::Gone(lost) => return self.lost(lost),
                     Reaction::Writable => {}
                 }
             }
@@ -67,7 +68,7 @@ impl Stream {
         let _ = timeout(DRAIN_LIMIT, drained).await;
     }
 
-    pub(super) fn apply(&mut self, armed: &Arc<Armed>) {
+    pub(super) async fn apply(&mut self, armed: &Arc<Armed>) {
         let fault = &armed.fault;
         if let FaultKind::Quota { max } = fault.kind
             && self.entry.streams_of_account() <= max
@@ -84,17 +85,25 @@ impl Stream {
             FaultKind::Skew { seconds } => self.skew = time::Duration::seconds(*seconds),
             FaultKind::RstStream { code } => {
                 let reason = Reason::from(*code);
-                self.outgoing.reset(reason);
-                self.finish(format!("fault: RST_STREAM {reason:?}"));
+                let verdict = format!("fault: RST_STREAM {reason:?}");
+                if self.wire.reset(reason) {
+                    self.finish(verdict);
+                } else {
+                    self.close_websocket(CloseCode::Error, verdict);
+                }
             }
-            FaultKind::TcpReset => self.break_connection("fault: TCP reset", ConnectionFault::TcpReset),
-            FaultKind::Fin => self.break_connection("fault: FIN", ConnectionFault::Fin),
+            FaultKind::TcpReset => self.break_connection("fault: TCP reset", ConnectionFault::TcpReset).await,
+            FaultKind::Fin => self.break_connection("fault: FIN", ConnectionFault::Fin).await,
             FaultKind::GoAway { code, hard } => {
                 let fault = ConnectionFault::GoAway { reason: Reason::from(*code), hard: *hard };
-                if *hard {
-                    self.break_connection("fault: GOAWAY", fault);
-                } else {
-                    let _ = self.connection.try_send((fault, self.entry.stamp()));
+                match (hard, self.wire.form()) {
+                    (true, Form::Http2) => self.break_connection("fault: GOAWAY", fault).await,
+                    (true, Form::WebSocket) => self.close_websocket(CloseCode::Away, "fault: GOAWAY".into()),
+                    (false, Form::Http2) => {
+                        self.wire.break_connection(fault, self.entry.stamp(), self.registry.longest_stream()).await;
+                    }
+                    // It refuses further streams, and there are none.
+                    (false, Form::WebSocket) => {}
                 }
             }
             FaultKind::EndStream => self.begin_end("fault: END_STREAM"),
@@ -105,11 +114,11 @@ impl Stream {
                 self.outgoing.error(name, message);
                 self.begin_end(format!("fault: error {name}"));
             }
-            FaultKind::Stall { scope: Scope::Stream, reading } => {
+            FaultKind::Stall { scope: Scope::Stream, reading } if self.wire.form() == Form::Http2 => {
                 self.stall("fault: stall", if *reading { Phase::Mute } else { Phase::Stalled });
             }
-            FaultKind::Stall { scope: Scope::Connection, reading } => {
-                self.break_connection("fault: stall", ConnectionFault::Stall { reading: *reading });
+            FaultKind::Stall { reading, .. } => {
+                self.break_connection("fault: stall", ConnectionFault::Stall { reading: *reading }).await;
             }
             FaultKind::Truncated => {
                 self.outgoing.half_a_message();
@@ -132,18 +141,33 @@ impl Stream {
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
-        self.verdict = Some(format!("fault: refused with {} {}", refusal.status, refusal.code));
-        match self.outgoing.refuse(refusal) {
-            Ok(()) => self.close(),
-            Err(error) => self.lost(error.reason()),
+        let verdict = format!("fault: refused with {} {}", refusal.status, refusal.code);
+        match self.wire.refuse(refusal) {
+            Ok(true) => {
+                self.verdict = Some(verdict);
+                self.close();
+            }
+            // In a stream's own spelling.
+            Ok(false) => {
+                let mut name = refusal.code.clone();
+                name.get_mut(..1).into_iter().for_each(str::make_ascii_lowercase);
+                self.end_with_exception(&name, &refusal.message, verdict);
+            }
+            Err(lost) => self.lost(lost),
         }
     }
 
-    /// The stream is held until its connection is gone: dropped now, it would be reset ahead of the fault.
-    fn break_connection(&mut self, verdict: &str, fault: ConnectionFault) {
+    fn close_websocket(&mut self, code: CloseCode, verdict: String) {
+        self.wire.close_with(code);
+        self.begin_end(verdict);
+    }
+
+    /// On HTTP/2 the stream is held until its connection is gone: dropped now, it would be reset ahead of the fault.
+    async fn break_connection(&mut self, verdict: &str, fault: ConnectionFault) {
         self.stall(verdict, Phase::Stalled);
-        // Full: another stream of the connection is breaking it just now.
-        let _ = self.connection.try_send((fault, self.entry.stamp()));
+        if self.wire.break_connection(fault, self.entry.stamp(), self.registry.longest_stream()).await {
+            self.lost(Lost::Connection);
+        }
     }
 
     fn stall(&mut self, verdict: &str, phase: Phase) {

@@ -4,13 +4,14 @@ use super::{CLEAN, Phase, Stream};
 use crate::emulator::{
     dialogue::Emit,
     output,
+    request::Form,
     settings::{BrainNotice, HeadersAt},
 };
 
 impl Stream {
     /// What follows the start (no events yet) and each event: headers, what the dialogue says, faults.
     pub(super) async fn settle(&mut self) {
-        if self.events <= 1 && self.begin().is_err() {
+        if self.events <= 1 && self.begin().await.is_err() {
             return;
         }
         self.emit().await;
@@ -21,19 +22,28 @@ impl Stream {
     }
 
     /// Headers, or a refusal in their place (`Err`, as where the stream is lost).
-    fn begin(&mut self) -> Result<(), ()> {
+    async fn begin(&mut self) -> Result<(), ()> {
         self.count_input();
         if let Some(armed) = self.faults.refusal() {
-            self.apply(&armed);
+            self.apply(&armed).await;
             if self.phase != Phase::Talking || self.over {
                 return Err(());
             }
         }
-        let at_once = self.registry.settings.headers == HeadersAt::Immediately || self.faults.wants_headers();
+        let websocket = self.wire.form() == Form::WebSocket;
+        if websocket && self.faults.is_due() {
+            self.commit().await;
+            if self.phase != Phase::Talking || self.over {
+                return Err(());
+            }
+        }
+        // A WebSocket's client sends nothing before it has been let in.
+        let at_once =
+            websocket || self.registry.settings.headers == HeadersAt::Immediately || self.faults.wants_headers();
         if (self.events > 0 || at_once)
-            && let Err(error) = self.outgoing.headers()
+            && let Err(lost) = self.wire.headers()
         {
-            self.lost(error.reason());
+            self.lost(lost);
             return Err(());
         }
         self.faults.headers_sent();
