@@ -127,4 +127,4 @@ services:
 
 clean: ## remove everything that was built
 	cargo clean
-	rm -rf $(VENV) $(TYPECHECK)/node_modules $(REACT)/node_modules .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TYPECHECK)/node_modules $(REACT)/node_modules tests/browser/npm/node_modules .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

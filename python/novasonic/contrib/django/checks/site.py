@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # What a page cannot do without.
 STATIC_FILES = (
+    "novasonic/element.js",
     "novasonic/novasonic.js",
     "novasonic/capture-worklet.js",
     "novasonic/playback-worklet.js",
