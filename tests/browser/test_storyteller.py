@@ -163,7 +163,7 @@ async def test_another_narrator_takes_the_book_over_and_knows_what_was_told(offl
     async with visit(site, microphone=None, begin=book(FOX)) as page:
         await choices(page).first.click()
         await page.until("events.some(e => e.type === 'transcript' && e.role === 'assistant' && e.final)")
-        await page.page.get_by_label("voice").select_option("matthew")
+        await page.page.get_by_role("combobox", name="voice").select_option("matthew")
         await page.until("states.at(-1) === 'ended'")
         assert await page.page.get_by_text("Matthew goes on from here.").is_visible()
         before = len(offline_voice.streams)
@@ -176,7 +176,7 @@ async def test_another_narrator_takes_the_book_over_and_knows_what_was_told(offl
         history = offline_voice.recording(offline_voice.streams[before:][0].stream_id).history
         assert [message.text for message in history if message.role == "user"] == ["tell me a story"]
         await page.reload()
-        assert await page.page.get_by_label("voice").input_value() == "matthew"
+        assert await page.page.get_by_role("combobox", name="voice").input_value() == "matthew"
 
 
 @pytest.mark.timeout(180)
