@@ -95,6 +95,8 @@ canvas:dir(rtl) { transform: scaleX(-1); }
 [data-role=user] { align-self: flex-end; border-end-end-radius: .3rem; background: var(--_accent); color: var(--_accent-ink); }
 [data-role=assistant] { align-self: flex-start; border-end-start-radius: .3rem; background: color-mix(in srgb, var(--_answer) 13%, var(--_surface)); }
 [data-final=false] { font-style: italic; }
+/* Of an answer that was cut, what was planned is not said any more. */
+.text:has(em):has([data-final=true]) > [data-final=false] { display: none; }
 em { color: var(--_soft); font-size: .85em; }
 em::before { content: "— "; }
 [data-state=called] { font-style: italic; }
