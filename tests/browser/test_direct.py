@@ -32,7 +32,7 @@ RATE = 16_000
 SECOND = bytes(RATE * 2)
 TONE_HZ = 880
 ANSWER = "A long tone."
-# The SDK waits three seconds for a socket, whatever became of it.
+# The page waits eight seconds for a socket, whatever became of it.
 REFUSED = "could not be reached, or refused the keys"
 
 # The first test of a fresh checkout installs and builds.

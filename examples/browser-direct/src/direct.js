@@ -30,6 +30,8 @@ const GOODBYE_MS = 2_000;
 /** One text event of some 32 kB was refused; characters may take four bytes each. */
 const PROMPT_CHARS = 1_000;
 const SILENCE_MS = 100;
+/** What is said before the stream is open is kept, five seconds of it in frames of 32 ms. */
+const MAX_EARLY = 150;
 
 const sound = (/** @type {number} */ sampleRateHertz) => ({
   mediaType: "audio/lpcm",
@@ -55,6 +57,8 @@ export class DirectSession {
   #closedAt = 0;
   #warned = false;
   #heardUser = false;
+  /** @type {string[]} */
+  #early = [];
   /** @type {Reason} */
   #reason = "gone";
 
@@ -125,11 +129,15 @@ export class DirectSession {
         audioInputConfiguration: sound(inputRate),
       },
     });
+    this.#early.splice(0).forEach((base64) => this.audio(base64));
   }
 
   /** The user's sound, silence too: the service ends a stream that gets none. @param {string} base64 PCM16 */
   audio(base64) {
-    if (this.state === "open") {
+    if (this.state === "new") {
+      this.#early.push(base64);
+      this.#early.splice(0, this.#early.length - MAX_EARLY);
+    } else if (this.state === "open") {
       this.#heardUser = true;
       this.#send({ audioInput: { ...this.#microphone, content: base64 } });
     }

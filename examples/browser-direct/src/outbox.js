@@ -4,10 +4,13 @@
 
 /** Speech that waits longer than this is late for a conversation: the oldest of it is dropped. 32 ms are a frame. */
 const MAX_FRAMES = 60;
+/** Before the socket is open, when the SDK begins to read, there is nothing that it could be late for. */
+const MAX_EARLY = 150;
 
 export class Outbox {
   droppedFrames = 0;
   #frames = 0;
+  #most = MAX_EARLY;
   /** @type {ServiceEvent[]} */
   #waiting = [];
   #closed = false;
@@ -18,7 +21,7 @@ export class Outbox {
     if (this.#closed) {
       return;
     }
-    if (event.audioInput && ++this.#frames > MAX_FRAMES) {
+    if (event.audioInput && ++this.#frames > this.#most) {
       this.#waiting.splice(
         this.#waiting.findIndex(({ audioInput }) => audioInput),
         1,
@@ -42,6 +45,9 @@ export class Outbox {
       const event = this.#waiting.shift();
       if (event) {
         this.#frames -= event.audioInput ? 1 : 0;
+        if (!this.#frames) {
+          this.#most = MAX_FRAMES;
+        }
         yield event;
       } else if (this.#closed) {
         return;

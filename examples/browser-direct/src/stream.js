@@ -5,12 +5,15 @@ import { BedrockRuntimeClient, InvokeModelWithBidirectionalStreamCommand } from 
 /** @import { ServiceEvent } from "./direct.js" */
 /** @import { Keys } from "./server.js" */
 
+/** Also how long a refusal takes to be noticed: the SDK waits it out. Its own three seconds are too few for bad networks. */
+const CONNECTION_MS = 8_000;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Open a stream. Whatever is wrong, from a refused signature to no network, the SDK says the same after three seconds:
- * browsers tell no page why a WebSocket was refused.
+ * Open a stream. Whatever is wrong, from a refused signature to no network, the SDK says the same, and late: browsers
+ * tell no page why a WebSocket was refused.
  *
  * @param {Keys} keys
  * @param {AsyncIterable<ServiceEvent>} outgoing ends the stream when it ends
@@ -26,12 +29,19 @@ export async function openStream(keys, outgoing, endpoint) {
       secretAccessKey: keys.secretAccessKey,
       sessionToken: keys.sessionToken || undefined,
     },
+    requestHandler: { connectionTimeout: CONNECTION_MS },
     // A second attempt would send what was said to a stream that knows nothing of its beginning.
     maxAttempts: 1,
   });
   const command = new InvokeModelWithBidirectionalStreamCommand({ modelId: keys.model, body: encoded(outgoing) });
-  const { body } = await client.send(command);
-  return decoded(body ?? [], client);
+  try {
+    const { body } = await client.send(command);
+    return decoded(body ?? [], client);
+  } catch (error) {
+    // What it no longer waits for may yet open, and would hold one of the account's streams.
+    client.destroy();
+    throw error;
+  }
 }
 
 /** @param {AsyncIterable<ServiceEvent>} events */

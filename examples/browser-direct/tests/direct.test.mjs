@@ -68,12 +68,15 @@ test("a long prompt goes in pieces, and no letter is cut in two", () => {
   assert.equal(pieces.join(""), "🌊".repeat(1_500));
 });
 
-test("sound goes out while it is open, and not before or after", () => {
+test("sound goes out while it is open, and what was said before goes first", () => {
   const session = new DirectSession({ system: "", voice: "tiffany" });
-  session.audio("AAAA");
+  for (let frame = 0; frame < 160; frame++) {
+    session.audio(String(frame));
+  }
   assert.deepEqual(session.takeOutgoing(), []);
   session.open(0);
-  session.takeOutgoing();
+  const sent = session.takeOutgoing().flatMap(({ audioInput }) => (audioInput ? [audioInput.content] : []));
+  assert.deepEqual([sent.length, sent[0], sent.at(-1)], [150, "10", "159"]);
   session.audio("AAAA");
   assert.equal(session.takeOutgoing()[0].audioInput.content, "AAAA");
   session.close(1);

@@ -173,7 +173,7 @@ test("who leaves the page tells all of it at once, so that it arrives without th
 test("speech that a slow network holds up is dropped, oldest first, and nothing else is", async () => {
   const outbox = new Outbox();
   outbox.push({ contentStart: {} });
-  for (let frame = 0; frame < 100; frame++) {
+  for (let frame = 0; frame < 190; frame++) {
     outbox.push({ audioInput: { content: String(frame) } });
   }
   outbox.push({ contentEnd: {} });
@@ -184,7 +184,19 @@ test("speech that a slow network holds up is dropped, oldest first, and nothing 
   }
   assert.equal(sent[0], "contentStart");
   assert.equal(sent.at(-1), "contentEnd");
-  assert.deepEqual([sent.length, sent[1], sent.at(-2), outbox.droppedFrames], [62, "40", "99", 40]);
+  assert.deepEqual([sent.length, sent[1], sent.at(-2), outbox.droppedFrames], [152, "40", "189", 40]);
+});
+
+test("once it is read, two seconds of speech wait at most", async () => {
+  const outbox = new Outbox();
+  outbox.push({ audioInput: { content: "first" } });
+  const reading = outbox[Symbol.asyncIterator]();
+  await reading.next();
+  for (let frame = 0; frame < 100; frame++) {
+    outbox.push({ audioInput: { content: String(frame) } });
+  }
+  assert.deepEqual((await reading.next()).value, { audioInput: { content: "40" } });
+  assert.equal(outbox.droppedFrames, 40);
 });
 
 test("what is pushed while somebody waits for it comes at once", async () => {
