@@ -266,7 +266,8 @@ async def test_speaking_over_the_answer_stops_it_and_is_reported(place, visit, s
         print(f"silence {flush_ms:.1f} ms after the service's event")
         assert flush_ms < 500
         (turn,) = await place.until_row("SELECT * FROM novasonic_turn WHERE number = 1 AND interrupted")
-        assert (turn["client_reported"], turn["assistant_text"]) == (1, ANSWER)
+        assert turn["client_reported"] == 1
+        assert ANSWER.startswith(turn["assistant_text"]), "as far as it was said"
         await page.until("events.some(e => e.type === 'transcript' && e.role === 'user' && e.turn === 2)")
 
 
