@@ -23,8 +23,8 @@ class DirectView(LoginRequiredMixin, TemplateView):
         """Answer with the policy."""
         response = super().get(request, *args, **kwargs)
         response["Content-Security-Policy"] = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; "
-            f"connect-src 'self' wss://{urlsplit(_endpoint()).netloc}; frame-ancestors 'none'"
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+            f"form-action 'self'; connect-src 'self' wss://{urlsplit(_endpoint()).netloc}; frame-ancestors 'none'"
         )
         return response
 
