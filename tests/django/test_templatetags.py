@@ -33,6 +33,21 @@ def test_one_tag_is_an_assistant():
     ) in page
 
 
+def test_what_is_written_into_an_attribute_stays_in_it():
+    # What stands in quotes in a template, and what is translated there, counts as safe HTML: not so in an attribute.
+    page = render(
+        """{% load i18n %}{% translate 'Say "moon" & <b>more</b>' as hint %}"""
+        """{% novasonic_talk url='wss://x/"a' aria_label=hint title='"onclick="alert(1)' %}""",
+    )
+    assert page.endswith(
+        '<nova-sonic-talk url="wss://x/&quot;a" aria-label="Say &quot;moon&quot; &amp; &lt;b&gt;more&lt;/b&gt;"'
+        ' title="&quot;onclick=&quot;alert(1)"></nova-sonic-talk>'
+    )
+    page = render("""{% novasonic_client url='wss://x/"a' nonce='"n' %}""")
+    assert 'data-url="wss://x/&quot;a"' in page
+    assert page.count('nonce="&quot;n"') == len(MODULES) + 1
+
+
 def test_a_page_may_tell_of_another_server():
     page = render("{% novasonic_client url='wss://voice.example/ws/' %}{% novasonic_talk %}")
     assert 'data-url="wss://voice.example/ws/"' in page

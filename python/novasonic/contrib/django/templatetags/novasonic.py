@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.templatetags.static import static
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from novasonic.contrib.django.conf import get_settings
 from novasonic.contrib.django.views import SOCKET_PATH
 from novasonic.contrib.django.words import translated_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 register = template.Library()
 
@@ -70,7 +73,7 @@ def novasonic_client(context: template.Context, url: str = SOCKET_PATH, nonce: s
         '{}<script type="module" id="novasonic-client" src="{}" {}></script>',
         format_html_join("", '<link rel="modulepreload" href="{}"{}>', ((at, _nonce(nonce)) for at in _preloaded())),
         static("novasonic/element.js"),
-        format_html_join(" ", '{}="{}"', attributes.items()),
+        format_html_join(" ", '{}="{}"', _quotable(attributes.items())),
     )
 
 
@@ -89,7 +92,7 @@ def novasonic_talk(context: template.Context, url: str = "", nonce: str = "", **
     return format_html(
         "{}<nova-sonic-talk{}></nova-sonic-talk>",
         novasonic_client(context, nonce=nonce),
-        format_html_join("", ' {}="{}"', written),
+        format_html_join("", ' {}="{}"', _quotable(written)),
     )
 
 
@@ -112,7 +115,12 @@ def _path(url: str) -> str:
 
 
 def _nonce(nonce: str) -> SafeString:
-    return format_html(' nonce="{}"', nonce) if nonce else SafeString()
+    return format_html(' nonce="{}"', escape(nonce)) if nonce else SafeString()
+
+
+def _quotable(attributes: Iterable[tuple[str, str]]) -> Iterator[tuple[str, SafeString]]:
+    # What stands in a template in quotes, or is translated there, is marked as safe, and may hold quotes all the same.
+    return ((name, escape(value)) for name, value in attributes)
 
 
 def _preloaded() -> list[str]:
