@@ -3,6 +3,8 @@
  * voice, and what it takes in time and money. The element knows nothing of stories; its `nova` tells what happens.
  */
 
+/** @import { NovaSonicTalk } from "../../../../../python/novasonic/contrib/django/static/novasonic/element.js" */
+
 /**
  * Where a telling stands, as `telling.standing` of the site says it.
  *
@@ -11,9 +13,7 @@
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
 const byId = (id) => /** @type {T} */ (document.getElementById(id));
-const talk = /** @type {import("../../../../../python/novasonic/contrib/django/static/novasonic/element.js").NovaSonicTalk} */ (
-  document.querySelector("nova-sonic-talk")
-);
+const talk = /** @type {NovaSonicTalk} */ (document.querySelector("nova-sonic-talk"));
 
 /** So many of the last answers make what is usual. */
 const ANSWERS = 20;
