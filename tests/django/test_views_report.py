@@ -19,7 +19,7 @@ import novasonic
 from novasonic.contrib.django import grant
 from novasonic.contrib.django.limits import office
 from novasonic.contrib.django.models import AccessRecord, Conversation, Turn, UsageRecord
-from novasonic.contrib.django.records import reported, store
+from novasonic.contrib.django.records import erase, reported, store
 from novasonic.contrib.django.records.erase import delete_of, hang_up, prune
 from novasonic.contrib.django.records.export import as_dict
 from novasonic.contrib.django.views import live, report
@@ -190,6 +190,17 @@ async def test_what_was_deleted_stays_deleted(client, anna, grant_id):
     await post(client, told(grant_id, turns=[turn()]))
     await sync_to_async(delete_of)(user=anna)
     assert code(await post(client, told(grant_id, 2, turns=[turn()]))) == (404, "no_such_grant")
+    assert not await Conversation.objects.aexists()
+
+
+async def test_erasing_asks_no_worker_about_what_none_can_hold(client, anna, grant_id, monkeypatch):
+    await Conversation.objects.acreate(owner=str(anna.pk), user=anna)
+    asked = []
+    # Each question waits a second for answers, and a page that was closed leaves its conversation open for good.
+    monkeypatch.setattr(erase, "_tell_workers", lambda conversation: asked.append(conversation))
+    await sync_to_async(delete_of)(user=anna)
+    assert len(asked) == 1
+    assert grant_id not in asked
     assert not await Conversation.objects.aexists()
 
 
