@@ -77,9 +77,9 @@ class Spent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What a page tells. Of two with the same number the first one counts."""
 
-    grant: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    grant: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
     number: Annotated[int, msgspec.Meta(ge=1, le=MAX_REPORTS)]
-    voice: Annotated[str, msgspec.Meta(pattern="^[a-z]{1,40}$")] | None = None
+    voice: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,40}\Z")] | None = None
     turns: Annotated[list[Told], msgspec.Meta(max_length=MAX_AT_ONCE)] = []
     usage: Annotated[list[Spent], msgspec.Meta(max_length=MAX_AT_ONCE)] = []
     ended: Literal["closed", "gone", "limit", "error"] | None = None
