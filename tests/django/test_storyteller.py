@@ -158,6 +158,22 @@ def test_at_its_end_it_offers_to_start_again_and_then_nothing_is_chosen_any_more
     assert choices_of(telling) == []
 
 
+def test_a_choice_without_a_word_is_none(open_book):
+    from storyteller.telling import choices_of, next_chapter, remember_choice
+
+    (ada, adas), (eve, eves) = open_book("ada"), open_book("eve")
+    told = {}
+    for user, telling in ((ada, adas), (eve, eves)):
+        next_chapter(user, telling.pk)
+        assert remember_choice(user, telling.pk, "knock on the cottage")
+        if user == ada:
+            for nothing in ("", " ...!", "\n"):
+                assert not remember_choice(user, telling.pk, nothing)
+        told[user] = next_chapter(user, telling.pk)
+    assert told[ada] == told[eve], "what was chosen before still counts"
+    assert choices_of(adas) == ["knock on the cottage"]
+
+
 def test_one_tells_nobody_else_s_story(open_book):
     from storyteller.telling import current_chapter, next_chapter, remember_choice
 

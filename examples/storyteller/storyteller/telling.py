@@ -59,12 +59,14 @@ def current_chapter(user: User, telling_id: int) -> dict[str, Any] | None:
 
 
 def remember_choice(user: User, telling_id: int, choice: str) -> bool:
-    """Keep what `user` decided; False: there is no such telling, or nothing of it was told."""
+    """Keep what `user` decided; False: nothing, or there is no such telling, or nothing of it was told."""
+    decided = _plain(choice)
     with transaction.atomic():
         telling = tellings_of(user).filter(pk=telling_id, chapter__isnull=False).first()
-        if telling is None:
+        # No words would count as the newest choice, and as the one of every chapter that follows none.
+        if telling is None or not decided:
             return False
-        Choice.objects.create(telling=telling, text=_plain(choice))
+        Choice.objects.create(telling=telling, text=decided)
     return True
 
 

@@ -38,7 +38,7 @@ async def remember_choice(
 ) -> dict[str, Any]:
     """Remember what the listener decided. Call it for each decision, before you get the next chapter."""
     if not await database_sync_to_async(telling.remember_choice)(*_whose(context), choice):
-        raise novasonic.ToolError("No story has begun. Get the first chapter.")
+        raise novasonic.ToolError("Nothing was chosen, or no story has begun: then get the first chapter.")
     return {"remembered": choice}
 
 
