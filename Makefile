@@ -16,10 +16,10 @@ PYTEST := $(BIN)/python -m pytest
 CARGO_TEST := cargo test --profile $(PROFILE) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage matrix cut-matrix soak simulation fuzz mutants lint fmt build preflight chromium services clean
+.PHONY: help demo test test-firefox check coverage matrix cut-matrix soak simulation fuzz mutants lint fmt build preflight chromium services clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 preflight:
 	@scripts/preflight
@@ -83,11 +83,11 @@ lint: preflight $(VENV)/.dev $(VENV)/.extension $(TYPECHECK)/node_modules/.packa
 
 check: preflight $(VENV)/.dev $(VENV)/.extension ## the quick part of test
 	$(PART) "check: rust" $(CARGO_TEST) --lib
-	$(PART) "check: python" $(PYTEST) -q -m "not slow and not browser and not foreign"
+	$(PART) "check: python" $(PYTEST) -q -m "not slow and not browser and not firefox and not foreign"
 
 coverage: preflight $(VENV)/.dev $(VENV)/.extension ## Python's branches that the tests reach, subprocesses too; fails below 95 %
 	rm -rf .build/coverage && mkdir -p .build/coverage
-	$(BIN)/python -m coverage run -m pytest -q -m "not browser and not foreign"
+	$(BIN)/python -m coverage run -m pytest -q -m "not browser and not firefox and not foreign"
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report
 
@@ -100,12 +100,16 @@ fuzz: preflight ## twenty seconds of each fuzz target; scripts/fuzz SECONDS TARG
 test: preflight $(VENV)/.dev $(VENV)/.extension chromium services ## everything: Rust, Python, foreign clients, a real browser
 	$(PART) "test: rust" $(CARGO_TEST)
 	$(PART) "test: simulation" env NOVASONIC_SIMULATIONS=100000 $(CARGO_TEST) --lib simulation -- --nocapture
-	$(PART) "test: python" $(PYTEST) -m "not browser and not foreign"
+	$(PART) "test: python" $(PYTEST) -m "not browser and not firefox and not foreign"
 	$(PART) "test: on PostgreSQL" scripts/with-postgres $(PYTEST) -q tests/django
 	$(PART) "test: foreign clients" $(PYTEST) -m foreign
 	$(PART) "test: browser" $(PYTEST) -m browser
 	$(PART) "test: fuzz" scripts/fuzz 15
 	scripts/matrix
+
+test-firefox: preflight $(VENV)/.dev $(VENV)/.extension ## the page in stock Firefox ESR with PulseAudio for ears and mouth; not in `make test`
+	$(PART) "install firefox" scripts/firefox
+	$(PART) "test: firefox" $(PYTEST) -m firefox tests/firefox
 
 matrix: preflight $(VENV)/.dev $(VENV)/.extension services ## the Django tests on the other pairs of Python and Django
 	scripts/matrix

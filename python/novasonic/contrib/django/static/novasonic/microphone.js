@@ -21,6 +21,9 @@ const CODES = {
   OverconstrainedError: "missing",
 };
 
+/** What a loudspeaker plays: Firefox on Linux offers it as a microphone, and the model would hear itself. */
+const MONITOR = /^Monitor of /;
+
 /** @returns {boolean} whether this page may use worklets and microphones at all */
 export function audioAllowed() {
   return globalThis.isSecureContext && "AudioWorkletNode" in globalThis;
@@ -47,10 +50,16 @@ export async function openMicrophone({ deviceId } = {}) {
   let code = "insecure";
   if (audioAllowed() && navigator.mediaDevices) {
     try {
-      return await navigator.mediaDevices.getUserMedia({
+      const stream = await navigator.mediaDevices.getUserMedia({
         // Without echo cancellation the loudspeaker talks to the microphone and the model interrupts itself.
         audio: { deviceId, echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
       });
+      const [track] = stream.getTracks();
+      if (!MONITOR.test(track.label)) {
+        return stream;
+      }
+      track.stop();
+      code = "missing";
     } catch (error) {
       code = CODES[/** @type {Error} */ (error).name] ?? "busy";
     }
@@ -62,7 +71,7 @@ export async function openMicrophone({ deviceId } = {}) {
 export async function listDevices() {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   return devices
-    .filter(({ kind, deviceId }) => kind === "audioinput" && deviceId)
+    .filter(({ kind, deviceId, label }) => kind === "audioinput" && deviceId && !MONITOR.test(label))
     .map(({ deviceId, label }) => ({ id: deviceId, label }));
 }
 
