@@ -14,20 +14,20 @@ function kept(frames) {
   for (const frame of frames) {
     backlog.push(frame);
   }
-  backlog.open();
+  backlog.open(0);
   const taken = [];
   for (let tick = 0; tick < 3000; tick++) {
-    taken.push(...backlog.take());
+    taken.push(...backlog.take(tick * FRAME_MS));
   }
   return taken;
 }
 
 test("while the server takes audio each frame goes at once", () => {
   const backlog = new Backlog(FRAME_MS);
-  backlog.open();
+  backlog.open(0);
   for (let number = 0; number < 5000; number++) {
     backlog.push(number % 3 ? silence : word(number));
-    assert.equal(backlog.take().length, 1);
+    assert.equal(backlog.take(number * FRAME_MS).length, 1);
   }
 });
 
@@ -48,8 +48,8 @@ test("more than half a minute is not kept, and the oldest goes first", () => {
     dropped += backlog.push(word(number));
   }
   assert.equal(dropped, 62);
-  backlog.open();
-  assert.equal(backlog.take()[0], dropped);
+  backlog.open(0);
+  assert.equal(backlog.take(0)[0], dropped);
 });
 
 test("it is sent no faster than the server takes it", () => {
@@ -57,11 +57,27 @@ test("it is sent no faster than the server takes it", () => {
   for (let number = 0; number < 900; number++) {
     backlog.push(word(number));
   }
-  backlog.open();
+  backlog.open(0);
   let sentMs = 0;
   for (let tick = 1; tick <= 600; tick++) {
     backlog.push(word(tick));
-    sentMs += backlog.take().length * FRAME_MS;
+    sentMs += backlog.take(tick * FRAME_MS).length * FRAME_MS;
     assert.ok(sentMs <= 3000 + 1.25 * tick * FRAME_MS, `${sentMs} ms after ${tick} frames`);
   }
+});
+
+test("what a page that stalled gets at once is not sent at once", () => {
+  const backlog = new Backlog(FRAME_MS);
+  backlog.open(0);
+  let sentMs = 0;
+  for (let number = 0; number < 300; number++) {
+    backlog.push(word(number));
+    sentMs += backlog.take(9600).length * FRAME_MS;
+  }
+  assert.ok(sentMs <= 3000, `${sentMs} ms`);
+  for (let tick = 1; tick < 2000; tick++) {
+    backlog.push(word(tick));
+    sentMs += backlog.take(9600 + tick * FRAME_MS).length * FRAME_MS;
+  }
+  assert.equal(sentMs, (300 + 1999) * FRAME_MS);
 });

@@ -4,60 +4,8 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { NovaSonic } from "../../python/novasonic/contrib/django/static/novasonic/novasonic.js";
+import { initialized, last, settled, Socket } from "./socket.mjs";
 
-class Socket {
-  static OPEN = 1;
-  static CLOSED = 3;
-  /** @type {Socket[]} */
-  static all = [];
-
-  readyState = 0;
-  bufferedAmount = 0;
-  sent = [];
-
-  constructor() {
-    Socket.all.push(this);
-  }
-
-  send(frame) {
-    this.sent.push(JSON.parse(frame));
-  }
-
-  close() {
-    this.readyState = Socket.CLOSED;
-  }
-
-  says(...messages) {
-    for (const message of messages) {
-      this.onmessage({ data: JSON.stringify(message) });
-    }
-  }
-
-  async opens(...messages) {
-    this.readyState = Socket.OPEN;
-    this.onopen();
-    this.says(...messages);
-    await settled();
-  }
-
-  async closes(code, ...messages) {
-    this.says(...messages);
-    this.readyState = Socket.CLOSED;
-    this.onclose({ code });
-    await settled();
-  }
-}
-
-const settled = () => new Promise((resolve) => setImmediate(resolve));
-const last = () => Socket.all.at(-1);
-const initialized = (resumeToken) => ({
-  type: "initialized",
-  protocol: 1,
-  sessionId: "5f",
-  inputRate: 16000,
-  outputRate: 24000,
-  resumeToken,
-});
 const fatal = (code, retryable) => ({ type: "error", code, message: "x", retryable, fatal: true, messageId: null });
 
 beforeEach(() => {

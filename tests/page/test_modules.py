@@ -13,6 +13,6 @@ def test_the_pages_modules():
     node = shutil.which("node", path=Path(sys.executable).parent) or shutil.which("node")
     assert node, "no node: pip install --group test"
     files = sorted(map(str, HERE.glob("*.test.mjs")))
-    assert len(files) == 9
+    assert len(files) == 10
     run = subprocess.run([node, "--test", *files], capture_output=True, text=True, check=False, timeout=100)
     assert run.returncode == 0, run.stdout

@@ -2,7 +2,7 @@
  * What the user says while nothing can be sent: kept, and sent as fast as the server takes it. Words are kept and
  * silence is left out, so that the conversation catches up.
  *
- * Without a clock: each frame of the microphone is one tick. docs/reference/browser-wire.md, "How much a page may
+ * Without a clock: times are arguments, for a page that stalled gets the frames of that time at once. docs/reference/browser-wire.md, "How much a page may
  * send", has the caps behind the figures.
  */
 
@@ -22,6 +22,7 @@ export class Backlog {
   #frames = [];
   #quietMs = 0;
   #creditMs = 0;
+  #takenAt = 0;
 
   /** @param {number} frameMs */
   constructor(frameMs) {
@@ -38,14 +39,16 @@ export class Backlog {
     return this.#frames.splice(0, this.#frames.length - LONGEST_MS / this.#frameMs).length;
   }
 
-  /** The server takes audio, for the first time or again. */
-  open() {
+  /** The server takes audio, for the first time or again. @param {number} now ms */
+  open(now) {
+    this.#takenAt = now;
     this.#creditMs = AT_ONCE_MS;
   }
 
-  /** @returns {ArrayBuffer[]} what may be sent with this frame */
-  take() {
-    this.#creditMs = Math.min(this.#creditMs + CATCH_UP * this.#frameMs, AT_ONCE_MS);
+  /** @param {number} now ms @returns {ArrayBuffer[]} what may be sent now */
+  take(now) {
+    this.#creditMs = Math.min(this.#creditMs + CATCH_UP * (now - this.#takenAt), AT_ONCE_MS);
+    this.#takenAt = now;
     const count = Math.min(this.#frames.length, Math.floor(this.#creditMs / this.#frameMs));
     this.#creditMs -= count * this.#frameMs;
     return this.#frames.splice(0, count);

@@ -114,8 +114,7 @@ export class Link {
     this.#refusal = "";
     socket.onopen = () => socket.send(wire.initialize(choices));
     socket.onmessage = ({ data }) => {
-      // After the end what was under way is still told, unless another conversation has begun.
-      if (socket === this.#socket || this.state === "closed") {
+      if (socket === this.#socket) {
         this.#receive(data);
       }
     };
@@ -143,9 +142,7 @@ export class Link {
       case "initialized":
         this.#comeback.token = message.resumeToken ?? null;
         this.#comeback.arrived();
-        if (this.state !== "closed") {
-          this.state = "open";
-        }
+        this.state = "open";
         break;
       case "resume_token":
         this.#comeback.token = message.resumeToken;

@@ -29,8 +29,15 @@ const LOSS_MS = 50;
 /** How long "another microphone is in use" is worth a line. */
 const CHANGED_MS = 5_000;
 
-/** @param {number} ms */
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/** @param {number} ms @param {AbortSignal} [signal] cuts it short */
+const pause = (ms, signal) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    signal?.addEventListener("abort", resolve);
+  });
+
+/** @param {MediaStream} stream */
+const letGo = (stream) => stream.getTracks().forEach((track) => track.stop());
 
 export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   /** @type {State} */
@@ -54,8 +61,16 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   /** The present conversation: its abort takes the page's listeners back. @type {AbortController | null} */
   #present = null;
   #pushToTalk = false;
-  /** Recordings that are being spoken. */
-  #reads = 0;
+  /** The conversation to which a recording is being spoken. @type {AbortController | null} */
+  #reads = null;
+  /** The recordings before. @type {Promise<unknown>} */
+  #read = Promise.resolve();
+  /** Whether an answer sounds; the state tells more than that. */
+  #speaks = false;
+  /** The last search for a microphone: what an older one finds is let go. */
+  #search = 0;
+  /** All that hold, the newest last. @type {Set<Condition>} */
+  #conditions = new Set();
   #answer;
   #messageNumber = 0;
   #stops = 0;
@@ -96,26 +111,27 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
    * @throws {MicrophoneError} Nothing was opened; its message is for the user.
    */
   async start({ microphone = true } = {}) {
-    const begins = this.#link.state === "closed";
     const stops = this.#stops;
+    let begins = false;
     const asked = microphone && !this.listens ? this.#ask(this.#options.deviceId) : null;
+    asked?.catch(() => {}); // it may be refused before one waits for it
     try {
       // A page that is denied costs no conversation; where nobody is asked, all opens at once.
       if (asked && !(await isAllowed())) {
         await asked;
       }
       this.#unlessStopped(stops);
+      begins = this.#link.state === "closed";
       const [stream] = await Promise.all([asked, this.#begin()]);
       this.#unlessStopped(stops);
       if (stream) {
         await this.#listen(stream);
       }
     } catch (error) {
-      asked?.then((stream) => stream.getTracks().forEach((track) => track.stop())).catch(() => {});
+      asked?.then(letGo).catch(() => {});
       if (error instanceof MicrophoneError) {
         if (begins) {
           this.#end("idle");
-          this.#link.close();
         }
         this.#note(error.code);
       }
@@ -132,9 +148,11 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   async sendText(text) {
     const id = `m${++this.#messageNumber}`;
     const frame = wire.textMessage(text, id);
+    const stops = this.#stops;
     await this.#begin();
     while (!this.#link.send(frame)) {
       await pause(LOSS_MS); // the socket closes, which the link learns in a moment
+      this.#unlessStopped(stops);
       await this.#begin();
     }
     return id;
@@ -146,25 +164,36 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
    * @param {ArrayBuffer} file any format the browser decodes
    * @returns {Promise<void>} when it has been spoken
    */
-  async speak(file) {
+  speak(file) {
+    // One after the other: together they were more than the server holds.
+    const spoken = this.#read.then(() => this.#speak(file));
+    this.#read = spoken.catch(() => {});
+    return spoken;
+  }
+
+  /** @param {ArrayBuffer} file */
+  async #speak(file) {
     await this.#begin();
+    const present = this.#present;
     const { input } = this.#rates;
     let aheadMs = 0;
-    this.#reads += 1;
+    this.#reads = present;
     try {
       for (const { audio, isComplete, ms } of pieces(await decode(file, input), input)) {
         aheadMs += ms;
         if (aheadMs > AT_ONCE_MS) {
-          await pause(ms);
+          await pause(ms, present?.signal);
           aheadMs -= ms;
         }
-        if (!this.#link.send(wire.audioChunk(audio, isComplete))) {
+        if (present !== this.#present || !this.#link.send(wire.audioChunk(audio, isComplete))) {
           throw new Error(this.#words[1006]);
         }
       }
-      await pause(aheadMs);
+      await pause(aheadMs, present?.signal);
     } finally {
-      this.#reads -= 1;
+      if (present === this.#present) {
+        this.#reads = null;
+      }
     }
   }
 
@@ -219,7 +248,8 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
    */
   async useDevice(id) {
     if (this.listens) {
-      await this.#listen(await this.#ask(id));
+      const search = ++this.#search;
+      await this.#found(search, await this.#ask(id));
     }
     this.#options.deviceId = id;
   }
@@ -241,22 +271,28 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     if (this.#link.state === "open" || this.#link.state === "returning") {
       return this.#opening ?? this.#link.open();
     }
-    this.#opening ??= this.#connect().finally(() => {
-      this.#opening = null;
-    });
+    if (!this.#opening) {
+      const opening = this.#connect().finally(() => {
+        if (opening === this.#opening) {
+          this.#opening = null;
+        }
+      });
+      this.#opening = opening;
+    }
     return this.#opening;
   }
 
   async #connect() {
     const present = (this.#present = new AbortController());
     this.#answer = this.#newAnswer();
+    this.#conditions.clear();
     this.condition = null;
     this.#watch(present.signal);
     this.#enter("connecting");
     const rates = this.#rates;
     try {
       await Promise.all([this.#link.open(), this.#openSound()]);
-      if (rates !== this.#rates) {
+      if (rates !== this.#rates && present === this.#present) {
         await this.#openSound();
       }
       if (present !== this.#present) {
@@ -265,7 +301,6 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     } catch (error) {
       if (present === this.#present) {
         this.#end("failed", /** @type {Error} */ (error).message);
-        this.#link.close();
       }
       throw error;
     }
@@ -291,7 +326,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
 
   /** @param {AbortSignal} signal */
   #watch(signal) {
-    signal.addEventListener("abort", watchDevices(() => this.condition === "unplugged" && void this.#seek()));
+    signal.addEventListener("abort", watchDevices(() => this.#conditions.has("unplugged") && void this.#seek()));
     watchPage(signal, {
       offline: () => this.#note("offline"),
       online: () => {
@@ -324,33 +359,48 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
 
   /** @param {MediaStream} stream */
   async #listen(stream) {
-    await this.#sound?.capture?.use(stream);
-    if (!this.#present) {
+    const capture = this.#sound?.capture;
+    if (!capture) {
+      letGo(stream);
+      return;
+    }
+    this.#search += 1;
+    await capture.use(stream);
+    if (capture !== this.#sound?.capture) {
       return; // it ended meanwhile, and let go of the microphone
     }
     this.listens = true;
-    if (this.condition !== "offline" && this.condition !== "hidden") {
-      this.condition = null;
+    for (const condition of this.#conditions) {
+      if (condition !== "offline" && condition !== "hidden") {
+        this.#conditions.delete(condition);
+      }
     }
+    this.condition = this.#newest;
     this.#enter(this.state);
+  }
+
+  /** @param {number} search @param {MediaStream} stream */
+  async #found(search, stream) {
+    if (search === this.#search) {
+      await this.#listen(stream);
+      return true;
+    }
+    letGo(stream);
+    return false;
   }
 
   /** The microphone is gone: listen through whatever there is. */
   async #seek() {
-    const present = this.#present;
+    const search = ++this.#search;
     this.listens = false;
     try {
       await this.#sound?.capture?.use(null);
-      const stream = await openMicrophone({});
-      if (present !== this.#present) {
-        stream.getTracks().forEach((track) => track.stop());
-        return;
+      if (await this.#found(search, await openMicrophone(this.#options))) {
+        this.#note("changed");
+        setTimeout(() => this.#forget("changed"), CHANGED_MS);
       }
-      await this.#listen(stream);
-      this.#note("changed");
-      setTimeout(() => this.#forget("changed"), CHANGED_MS);
     } catch {
-      if (present === this.#present) {
+      if (search === this.#search) {
         this.#note("unplugged");
       }
     }
@@ -359,16 +409,16 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   /** @param {Frame} frame */
   #captured(frame) {
     // Nothing is sent in between: the server's session sends silence where no frame comes.
-    const rests = this.#pushToTalk ? !this.pressed : this.#options.halfDuplex && this.state === "speaking";
+    const rests = this.#pushToTalk ? !this.pressed : this.#options.halfDuplex && this.#speaks;
     const heard = this.listens && !rests && !this.#reads;
     this.#tell("level", { level: heard ? frame.level : 0, answer: this.playback?.level() ?? 0 });
     if (heard) {
       this.counts.droppedFrames += this.#backlog.push(frame);
     }
-    if (this.#link.state !== "open") {
+    if (this.#link.state !== "open" || this.#reads) {
       return;
     }
-    for (const pcm of this.#backlog.take()) {
+    for (const pcm of this.#backlog.take(performance.now())) {
       if (this.#link.behind < MAX_BEHIND_SECONDS * 2 * this.#rates.input && this.#link.send(pcm)) {
         this.counts.sentFrames += 1;
       } else {
@@ -385,7 +435,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
         if (input !== this.#rates.input || output !== this.#rates.output) {
           this.#rates = { input, output };
         }
-        this.#backlog.open();
+        this.#backlog.open(performance.now());
         break;
       }
       case "resumed":
@@ -412,7 +462,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     }
     this.#tell(message.type, message);
     if (message.type === "initialized" && this.state === "reconnecting") {
-      this.#enter("listening");
+      this.#enter(this.#speaks ? "speaking" : "listening");
       if (this.muted) {
         this.#link.send(wire.command("mute"));
       }
@@ -420,6 +470,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   }
 
   #newAnswer() {
+    this.#speaks = false;
     return new Answer({
       play: (order) => this.#sound?.play(order),
       heard: (turn, ms) => this.#link.send(wire.played(turn, ms)),
@@ -428,6 +479,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
         this.#tell("flushed", { ms });
       },
       speaks: (speaks) => {
+        this.#speaks = speaks;
         if (speaks ? this.#link.state === "open" : this.state === "speaking") {
           this.#enter(speaks ? "speaking" : "listening");
         }
@@ -441,27 +493,36 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
       return;
     }
     this.#present.abort();
-    this.#present = null;
+    this.#present = this.#opening = this.#reads = null;
+    this.#search += 1;
+    this.#link.close();
     this.#backlog.forget();
     this.#sound?.close();
     this.#sound = null;
     this.listens = false;
+    this.#conditions.clear();
     this.condition = null;
     this.#enter(state, words);
   }
 
-  /** @param {Condition | null} condition */
-  #note(condition) {
-    if (this.condition !== condition) {
-      this.condition = condition;
-      this.#enter(this.state);
-    }
+  get #newest() {
+    return [...this.#conditions].at(-1) ?? null;
   }
 
   /** @param {Condition} condition */
-  #forget(condition) {
-    if (this.condition === condition) {
-      this.#note(null);
+  #note(condition) {
+    this.#forget(condition, true);
+  }
+
+  /** @param {Condition} condition @param {boolean} [holds] */
+  #forget(condition, holds) {
+    this.#conditions.delete(condition);
+    if (holds) {
+      this.#conditions.add(condition);
+    }
+    if (this.condition !== this.#newest) {
+      this.condition = this.#newest;
+      this.#enter(this.state);
     }
   }
 

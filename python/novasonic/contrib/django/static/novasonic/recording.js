@@ -1,6 +1,6 @@
 /** Recordings as the wire takes them: whole and in text frames, for the server speaks them at the pace of speech. */
 
-/** Of audio in a text frame: as base64 well below the 65,536 characters that one may have. */
+/** Of audio in a text frame, which takes a second at most: as base64 well below the 65,536 characters that one may have. */
 const PIECE_BYTES = 24_000;
 
 /**
@@ -25,11 +25,12 @@ export async function decode(file, rate) {
  * @returns {Generator<{audio: string, isComplete: boolean, ms: number}>} base64, and how long it lasts
  */
 export function* pieces(pcm, rate) {
-  for (let at = 0; at < pcm.length; at += PIECE_BYTES) {
-    const piece = pcm.subarray(at, at + PIECE_BYTES);
+  const size = Math.min(PIECE_BYTES, 2 * rate);
+  for (let at = 0; at < pcm.length; at += size) {
+    const piece = pcm.subarray(at, at + size);
     yield {
       audio: btoa(String.fromCharCode(...piece)),
-      isComplete: at + PIECE_BYTES >= pcm.length,
+      isComplete: at + size >= pcm.length,
       ms: (piece.length / 2 / rate) * 1000,
     };
   }
