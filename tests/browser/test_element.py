@@ -140,6 +140,64 @@ async def test_attributes_that_change_are_heeded(site, visit):
         assert [message["voice"] for message in opened(page)] == ["matthew"]
 
 
+async def test_attributes_may_come_in_any_order_before_the_element_is_on_the_page(site, visit):
+    async with visit(site, microphone=None, path="/element/one/") as page:
+        addresses = await page.page.evaluate(
+            """async () => {
+              const addresses = [];
+              window.WebSocket = class { constructor(address) { addresses.push(address.pathname); } close() {} };
+              const element = document.createElement("nova-sonic-talk");
+              // As React does, one after the other.
+              for (const [name, value] of [["sample", ""], ["push-to-talk", ""], ["url", "/elsewhere/"]]) {
+                element.setAttribute(name, value);
+              }
+              document.body.append(element);
+              void element.nova.start({ microphone: false }).catch(() => {});
+              await new Promise((done) => setTimeout(done));
+              element.remove();
+              return [...addresses, element.nova.pushToTalk];
+            }"""
+        )
+        assert addresses == ["/elsewhere/", True]
+
+
+async def test_what_was_typed_and_could_not_be_sent_stays_in_the_field(site, visit):
+    async with visit(site, microphone=None, path="/element/one/") as page:
+        await page.page.evaluate(
+            """() => {
+              const element = document.querySelector("nova-sonic-talk");
+              element.choices = () => Promise.reject(new Error("No ticket."));
+            }"""
+        )
+        await page.type("Hello")
+        await page.until("states.at(-1) === 'failed'")
+        assert await page.part("notice").inner_text() == "No ticket."
+        assert await page.part("text").input_value() == "Hello"
+        assert await page.said.count() == 0
+        await page.page.evaluate("() => { document.querySelector('nova-sonic-talk').choices = {}; }")
+        await page.part("text").press("Enter")
+        await page.until("events.some(e => e.type === 'turn_ended')")
+        assert await page.part("user").count() == 1
+
+
+async def test_who_holds_the_button_while_the_connection_is_lost_asks_for_a_microphone_and_ends_nothing(site, visit):
+    async with visit(site, microphone=None, path="/element/held/") as page:
+        await page.type("Hello")
+        await page.until("events.some(e => e.type === 'turn_ended')")
+        await page.page.evaluate(
+            """() => {
+              const { nova } = document.querySelector("nova-sonic-talk");
+              nova.state = "reconnecting";
+              nova.start = () => { window.asked = true; return new Promise(() => {}); };
+            }"""
+        )
+        await page.part("hold").focus()
+        await page.page.keyboard.down(" ")
+        await page.page.keyboard.up(" ")
+        assert await page.page.evaluate("window.asked")
+        assert closed(page) == []
+
+
 async def test_choices_of_the_page_are_asked_for_at_each_beginning(site, visit):
     async with visit(site, microphone=None, path="/element/plain/") as page:
         await page.page.evaluate(

@@ -80,7 +80,7 @@ export class Captions {
     });
   }
 
-  /** Show what the user typed at once. @param {string} text */
+  /** Show what the user typed at once. @param {string} text @returns {() => void} takes it back: it was not sent */
   typed(text) {
     const line = this.#newLine("user");
     const sentence = this.#sentence(line, 0);
@@ -88,7 +88,12 @@ export class Captions {
       sentence.textContent = text;
       sentence.dataset.final = "true";
     });
-    this.#typed.push({ text, line });
+    const typed = { text, line };
+    this.#typed.push(typed);
+    return () => {
+      this.#typed = this.#typed.filter((each) => each !== typed);
+      line.remove();
+    };
   }
 
   /** Mark an answer as cut short. @param {number} turn */

@@ -86,6 +86,7 @@ export class NovaSonicTalk extends HTMLElement {
         captureWorklet: option("capture-worklet"),
         playbackWorklet: option("playback-worklet"),
       });
+      this.#nova.pushToTalk = this.hasAttribute("push-to-talk");
       this.#follow(this.#nova);
     }
     return this.#nova;
@@ -120,10 +121,13 @@ export class NovaSonicTalk extends HTMLElement {
 
   /** @param {string} name @param {string | null} _ @param {string | null} value */
   attributeChangedCallback(name, _, value) {
-    if (name === "push-to-talk") {
-      this.nova.pushToTalk = value !== null;
+    // Before, the attributes may not be complete: the conversation is made from all of them.
+    if (this.#nova) {
+      if (name === "push-to-talk") {
+        this.#nova.pushToTalk = value !== null;
+      }
+      this.#show();
     }
-    this.#show();
   }
 
   get #isOpen() {
@@ -225,20 +229,7 @@ export class NovaSonicTalk extends HTMLElement {
     for (const type of ["focusin", "pointerdown"]) {
       this.addEventListener(type, () => (NovaSonicTalk.#latest = this));
     }
-    button.addEventListener("click", () => {
-      if (this.#ends) {
-        this.#leave();
-        return;
-      }
-      const start = (this.#starting = {});
-      void this.#attempt(() => this.nova.start()).finally(() => {
-        if (start === this.#starting) {
-          this.#starting = null;
-          this.#show();
-        }
-      });
-      this.#show();
-    });
+    button.addEventListener("click", () => (this.#ends ? this.#leave() : this.#start()));
     push.addEventListener("click", () => {
       this.nova.pushToTalk = !this.nova.pushToTalk;
       this.#show();
@@ -362,10 +353,27 @@ export class NovaSonicTalk extends HTMLElement {
     this.#show();
   }
 
+  #start() {
+    const start = (this.#starting = {});
+    void this.#attempt(() => this.nova.start()).finally(() => {
+      if (start === this.#starting) {
+        this.#starting = null;
+        this.#show();
+      }
+    });
+    this.#show();
+  }
+
   /** @param {string} text */
   #type(text) {
-    this.#captions.typed(text);
-    void this.#attempt(() => this.nova.sendText(text));
+    const takeBack = this.#captions.typed(text);
+    const send = () =>
+      this.nova.sendText(text).catch((error) => {
+        takeBack();
+        this.#part.text.value ||= text; // to be sent again
+        throw error;
+      });
+    void this.#attempt(send);
   }
 
   /** @param {boolean} down */
@@ -377,7 +385,7 @@ export class NovaSonicTalk extends HTMLElement {
     nova.press(down);
     this.#show();
     if (down && !nova.listens && !this.#starting) {
-      this.#part.button.click();
+      this.#start();
     }
   }
 
@@ -445,7 +453,8 @@ export class NovaSonicTalk extends HTMLElement {
 
   async #listDevices() {
     const { device } = this.#part;
-    const devices = this.nova.listens ? (await this.nova.devices()).filter(({ label }) => label) : [];
+    const found = await this.nova.devices().catch(() => []);
+    const devices = this.nova.listens ? found.filter(({ label }) => label) : [];
     // Built anew it would close under the hand of who chooses.
     if (devices.map(({ id }) => id).join() !== [...device.options].map(({ value }) => value).join()) {
       const chosen = device.value;
