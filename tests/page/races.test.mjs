@@ -351,3 +351,60 @@ test("with half duplex a page that comes back while the answer is played does no
   assert.equal(nova.state, "listening");
   assert.equal(frames(last()), 1);
 });
+
+test("what is said while the line opens is kept, and sent once it is open", async () => {
+  permission = "prompt";
+  const stream = microphone();
+  const nova = new NovaSonic({ url: "/ws/" });
+  const started = nova.start();
+  await settled();
+  asked[0].resolve(stream);
+  await settled();
+  assert.deepEqual([nova.state, nova.listens], ["connecting", true]);
+  for (let count = 0; count < 20; count++) {
+    speaks();
+  }
+  await last().opens(initialized("r1"));
+  await started;
+  speaks();
+  assert.equal(frames(last()), 21);
+});
+
+for (const late of [false, true]) {
+  test(`at other rates than before the microphone stays${late ? ", be it opened last" : ""}`, async () => {
+    const stream = microphone();
+    const nova = new NovaSonic({ url: "/ws/" });
+    const started = nova.start();
+    await settled();
+    const answer = async () => asked[0].resolve(stream);
+    const open = () => last().opens({ ...initialized("r1"), inputRate: 8000 });
+    await Promise.all(late ? [open(), answer()] : [answer(), settled().then(open)]);
+    await started;
+    speaks();
+    assert.deepEqual([nova.listens, stream.track.readyState, running.size], [true, "live", 2]);
+    assert.equal(frames(last()), 1);
+    nova.stop();
+    assert.deepEqual([stream.track.readyState, running.size], ["ended", 0]);
+  });
+}
+
+test("whoever stops while the line opens is not listened to", async () => {
+  const stream = microphone();
+  const nova = new NovaSonic({ url: "/ws/" });
+  const started = assert.rejects(nova.start(), /ended/);
+  await settled();
+  asked[0].resolve(stream);
+  await settled();
+  nova.stop();
+  await started;
+  assert.deepEqual([nova.state, nova.listens, stream.track.readyState], ["ended", false, "ended"]);
+});
+
+test("another microphone that cannot be opened leaves the one before, and nothing to be told for ever", async () => {
+  const stream = microphone();
+  const nova = await talking({ stream });
+  const chosen = assert.rejects(nova.useDevice("b"), { code: "busy" });
+  asked[1].reject(refusal("NotReadableError"));
+  await chosen;
+  assert.deepEqual([nova.listens, nova.condition, stream.track.readyState], [true, null, "live"]);
+});

@@ -55,6 +55,14 @@ export class Capture {
     }
   }
 
+  /** Give the microphone away, open as it is. @returns {MediaStream | null} */
+  release() {
+    const stream = this.#stream;
+    this.#source?.disconnect();
+    this.#stream = null;
+    return stream;
+  }
+
   /** @param {boolean} on frames of silence */
   mute(on) {
     this.#muted = on;

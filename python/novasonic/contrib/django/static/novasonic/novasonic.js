@@ -9,7 +9,7 @@
  * acted. On a page that is neither https nor localhost there is no audio at all; typing and reading remain.
  */
 
-/** @import { Condition, Details, Frame, MicrophoneCode, Options, ServerMessage, State, Target } from "./types.d.ts" */
+/** @import { Condition, Details, Frame, Options, ServerMessage, State, Target } from "./types.d.ts" */
 
 import { Answer } from "./answer.js";
 import { Backlog } from "./backlog.js";
@@ -58,6 +58,8 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   #opening = null;
   /** @type {Sound | null} */
   #sound = null;
+  /** Settled once it is open. @type {Promise<void> | undefined} */
+  #sounding;
   /** The present conversation: its abort takes the page's listeners back. @type {AbortController | null} */
   #present = null;
   #pushToTalk = false;
@@ -122,11 +124,19 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
       }
       this.#unlessStopped(stops);
       begins = this.#link.state === "closed";
-      const [stream] = await Promise.all([asked, this.#begin()]);
+      const begun = this.#begin();
+      const present = this.#present;
+      // What is said while the line opens is kept.
+      const listening = asked?.then(async (stream) => {
+        let opened;
+        while (opened !== this.#sounding) {
+          opened = this.#sounding;
+          await opened;
+        }
+        await (present === this.#present ? this.#listen(stream) : letGo(stream));
+      });
+      await Promise.all([listening, begun]);
       this.#unlessStopped(stops);
-      if (stream) {
-        await this.#listen(stream);
-      }
     } catch (error) {
       asked?.then(letGo).catch(() => {});
       if (error instanceof MicrophoneError) {
@@ -291,9 +301,10 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     this.#enter("connecting");
     const rates = this.#rates;
     try {
-      await Promise.all([this.#link.open(), this.#openSound()]);
+      await Promise.all([this.#link.open(), (this.#sounding = this.#openSound())]);
       if (rates !== this.#rates && present === this.#present) {
-        await this.#openSound();
+        this.#backlog.forget(); // at another rate it would be noise
+        await (this.#sounding = this.#openSound());
       }
       if (present !== this.#present) {
         throw new Error(this.#words[1006]); // it ended while the audio was being opened
@@ -310,6 +321,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   }
 
   async #openSound() {
+    const stream = this.#sound?.capture?.release();
     this.#sound?.close();
     this.#sound = new Sound(this.#options, {
       frame: (frame) => this.#captured(frame),
@@ -322,6 +334,9 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     const sound = this.#sound;
     await sound.open(this.#rates);
     sound.capture?.mute(this.muted);
+    if (stream) {
+      sound.capture ? await sound.capture.use(stream) : letGo(stream);
+    }
   }
 
   /** @param {AbortSignal} signal */
@@ -347,18 +362,13 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     try {
       return await openMicrophone({ deviceId });
     } catch (error) {
-      throw error instanceof MicrophoneError ? this.#refused(error.code) : error;
+      throw error instanceof MicrophoneError ? new MicrophoneError(error.code, this.#words[error.code]) : error;
     }
-  }
-
-  /** @param {MicrophoneCode} code */
-  #refused(code) {
-    this.#note(code);
-    return new MicrophoneError(code, this.#words[code]);
   }
 
   /** @param {MediaStream} stream */
   async #listen(stream) {
+    const present = this.#present;
     const capture = this.#sound?.capture;
     if (!capture) {
       letGo(stream);
@@ -366,7 +376,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     }
     this.#search += 1;
     await capture.use(stream);
-    if (capture !== this.#sound?.capture) {
+    if (present !== this.#present) {
       return; // it ended meanwhile, and let go of the microphone
     }
     this.listens = true;
