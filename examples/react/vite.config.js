@@ -11,8 +11,17 @@ const client = fileURLToPath(
 export default defineConfig({
   plugins: [react()],
   resolve: { alias: { novasonic: client } },
-  // The development server shows nothing outside of this folder but that.
-  server: { fs: { allow: [".", client] } },
+  server: {
+    fs: {
+      // The development server shows nothing outside of this folder but that,
+      allow: [".", client],
+      // and of it not the site's database, which holds what was said. The others are Vite's own, which this replaces.
+      deny: [
+        "*.sqlite3*",
+        ...[".env", ".env.*", "*.{crt,pem,key,p12,pfx,cer,der}", ".npmrc", ".yarnrc.yml", "**/.git/**"],
+      ],
+    },
+  },
   // Worklets import modules, as the rest does: `?worker&url` bundles those in, where `?url` would copy the one file and
   // leave its imports pointing at nothing.
   worker: { format: "es" },

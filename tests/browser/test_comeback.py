@@ -60,7 +60,8 @@ async def test_words_said_while_the_worker_is_dead_are_heard_by_the_next(
         killed = stack.enter_context(worker(understanding, **site))
         other = stack.enter_context(worker(understanding, **site)) if stands_by else None
         line = await stack.enter_async_context(Line(killed.port))
-        microphone = SECOND * 6 + wish + SECOND * 20
+        # A busy machine takes seconds until the worker may be killed.
+        microphone = SECOND * 10 + wish + SECOND * 20
         page = await stack.enter_async_context(visit(Address(line.port), microphone=microphone))
         await tape.tap(page.page)
         await page.talk()

