@@ -434,6 +434,31 @@ async def test_other_programs_go_on_with_the_newest_telling(tmp_path):
                 assert told in await whole_turn(page)
 
 
+@pytest.mark.slow
+async def test_who_comes_back_to_a_conversation_goes_on_with_its_story_whatever_the_address_says(tmp_path):
+    with Emulator(brain="voice") as emulator, storyteller(emulator, tmp_path) as site:
+        headers = {"Cookie": site.sign_in()}
+        begin_a_story(site, headers)
+
+        def opened(path):
+            return websockets.connect(site.socket_url + path, origin=site.origin, additional_headers=headers)
+
+        async with opened("api/nova-sonic/stream") as page:
+            await page.send(json.dumps({"type": "text_message", "text": "tell me a story"}))
+            token = json.loads(await page.recv())["resumeToken"]
+            assert "book of Gull Point" in await whole_turn(page)
+            page.transport.abort()
+        other = begin_a_story(site, headers, story=2)
+        async with opened(f"{other}ws/") as page:
+            await page.send(json.dumps({"type": "initialize", "resumeToken": token}))
+            await page.send(json.dumps({"type": "text_message", "text": "where am I"}))
+            assert "book of Gull Point" in await whole_turn(page)
+    database = sqlite3.connect(tmp_path / "storyteller.sqlite3")
+    told = database.execute("SELECT story_id, chapter_id IS NOT NULL FROM storyteller_telling ORDER BY id").fetchall()
+    database.close()
+    assert told == [(1, 1), (2, 0)]
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_a_conversation_is_one_sitting_however_many_workers_hold_it():
     from storyteller.consumers import Seating

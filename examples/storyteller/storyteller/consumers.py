@@ -83,6 +83,13 @@ class Storyteller(NovaSonicConsumer):
 class Seating(Companion):
     """Writes a conversation down as a sitting of its telling, once there is anything to remember."""
 
+    async def begin(self) -> None:
+        """Go on with the telling of a conversation that is resumed, whatever the address says by now."""
+        if self.conversation.generation > 1:
+            own = telling.tellings_of(self.handler.user)
+            resumed = await own.filter(sittings__conversation=self.conversation.id).afirst()
+            self.handler.telling = resumed or self.handler.telling
+
     async def opened(self, session: novasonic.Session) -> None:
         """Write the row; a conversation that another worker takes over has it already."""
         if self.handler.telling is not None:
