@@ -78,13 +78,12 @@ export type Known =
   | Closed;
 export type ServerMessage = Known | Unknown;
 
-/** What the site lets a page choose. */
+/** What the site lets a page choose. Sound comes as binary frames: `audioFormat` is for clients that cannot take those. */
 export type Choices = {
   voice?: string;
   model?: string;
   region?: string;
   language?: string;
-  audioFormat?: "binary" | "base64";
   ticket?: string;
   resumeToken?: string | null;
 };
