@@ -179,7 +179,9 @@ async def test_frames_come_every_32_ms_with_the_microphones_sound(quiet_voice, p
             await page.tab.evaluate("levels.splice(0)")
             await page.frames(100)
             at = await page.tab.evaluate("levels.map(({at}) => at * 1000)")
-        assert 28 < (at[-1] - at[0]) / (len(at) - 1) < 38
+        # The middle one of stretches of 20: a busy machine stops the sound now and then, and frames with it.
+        stretches = [(later - earlier) / 20 for earlier, later in zip(at, at[20:], strict=False)]
+        assert 28 < float(np.median(stretches)) < 36
         counts = await page.nova("counts")
         assert counts["droppedFrames"] == 0
         assert counts["sentFrames"] > 100
