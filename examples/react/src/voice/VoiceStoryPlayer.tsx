@@ -1,4 +1,5 @@
 import { useCallback, useId, useState, type SubmitEvent } from "react";
+import { visible } from "novasonic/make.js";
 import type { NovaSonic } from "novasonic/novasonic.js";
 import type { Condition, State } from "novasonic/types.d.ts";
 
@@ -95,9 +96,9 @@ function Player({ story, onSessionStart, onSessionEnd }: VoiceStoryPlayerProps) 
 
 function Approvals({ voice }: { voice: Voice }) {
   return voice.approvals.map(({ id, name, arguments: values }) => (
-    <div key={id} className="approval" role="group" aria-label={`Permission for ${name}`}>
+    <div key={id} className="approval" role="group" aria-label={`Permission for ${visible(name)}`}>
       <p>
-        May the storyteller do this? <b>{name}</b> <code>{JSON.stringify(values)}</code>
+        May the storyteller do this? <b>{visible(name)}</b> <code>{visible(JSON.stringify(values))}</code>
       </p>
       <button type="button" onClick={() => voice.approve(id, true)}>
         Allow
