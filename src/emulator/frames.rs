@@ -10,8 +10,6 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use super::request::Form;
-
 const PRELUDE_LEN: usize = 12;
 const CRC_LEN: usize = 4;
 const MAX_HEADER_VALUE_LEN: usize = 32_767;
@@ -34,15 +32,18 @@ pub(super) enum FrameError {
 }
 
 /// Cuts messages out of DATA frames. Clients flush an event in one DATA frame, so most messages are cut, not copied.
+#[derive(Default)]
 pub(super) struct Assembler {
-    form: Form,
+    /// What is pushed is one message each, whatever it says of its length.
+    by_message: bool,
     whole: Bytes,
     partial: BytesMut,
 }
 
 impl Assembler {
-    pub(super) fn of(form: Form) -> Self {
-        Self { form, whole: Bytes::new(), partial: BytesMut::new() }
+    /// For what comes in messages already, as on a WebSocket.
+    pub(super) fn of_messages() -> Self {
+        Self { by_message: true, ..Self::default() }
     }
 
     pub(super) fn push(&mut self, data: Bytes) {
@@ -56,8 +57,7 @@ impl Assembler {
 
     /// The next complete message, its checksums not yet checked (see [`Message::parse`]).
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
-        if self.form == Form::WebSocket {
-            // A message there is a message here, whatever it says of its length.
+        if self.by_message {
             return Ok(Some(std::mem::take(&mut self.whole)).filter(|message| !message.is_empty()));
         }
         let waiting: &[u8] = if self.whole.is_empty() { &self.partial } else { &self.whole };

@@ -103,7 +103,7 @@ impl Outgoing {
             None => self.waiting.len(),
         };
         let room = wire.room(wanted);
-        let last = last && room == self.waiting.len();
+        let last = last && room == self.waiting.len() && wire.takes_end();
         wire.send(&mut self.waiting, room, self.longest_frame, last)?;
         Ok(last)
     }

@@ -134,7 +134,7 @@ impl Stream {
                 now,
             ),
             emits: Vec::new(),
-            assembler: Assembler::of(wire.form()),
+            assembler: wire.assembler(),
             wire,
             chain,
             skew,
@@ -270,28 +270,6 @@ impl Stream {
 
     fn ended_well(&self) -> bool {
         self.verdict.as_deref() == Some(CLEAN)
-    }
-
-    /// Nothing more comes from the client, and only a broken WebSocket can still be told so.
-    fn lost(&mut self, lost: Lost) {
-        let how = match lost {
-            Lost::Reset(reason) => format!("reset by the client: {reason:?}"),
-            Lost::Connection => "connection lost".to_owned(),
-            Lost::Protocol(code, message) => {
-                if self.phase == Phase::Talking {
-                    self.input_open = false;
-                    self.wire.close_with(code);
-                    return self.begin_end(format!("the WebSocket was broken: {message}"));
-                }
-                message
-            }
-        };
-        let reason = match self.verdict.take() {
-            None => how,
-            Some(verdict) if verdict == CLEAN => format!("{how}, after sessionEnd"),
-            Some(verdict) => verdict,
-        };
-        self.finish(reason);
     }
 
     fn finish_as_judged(&mut self) {

@@ -16,10 +16,11 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use h2::Reason;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, error::ProtocolError, protocol::frame::coding::CloseCode};
 
 use super::{
     faults::ConnectionFault,
+    frames::Assembler,
     registry::Stamp,
     request::{Form, Refusal},
 };
@@ -38,6 +39,18 @@ pub(super) enum Lost {
     Protocol(CloseCode, String),
 }
 
+impl From<Error> for Lost {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Capacity(_) => CloseCode::Size,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Self::Connection,
+            Error::Protocol(_) | Error::Utf8(_) => CloseCode::Protocol,
+            _ => return Self::Connection,
+        };
+        Self::Protocol(code, error.to_string())
+    }
+}
+
 /// What the client did to what is being said.
 pub(super) enum Reaction {
     Gone(Lost),
@@ -50,6 +63,13 @@ impl Wire {
         match self {
             Self::Http2(_) => Form::Http2,
             Self::WebSocket(_) => Form::WebSocket,
+        }
+    }
+
+    pub(super) fn assembler(&self) -> Assembler {
+        match self {
+            Self::Http2(_) => Assembler::default(),
+            Self::WebSocket(_) => Assembler::of_messages(),
         }
     }
 
@@ -98,6 +118,14 @@ impl Wire {
         match self {
             Self::Http2(http2) => http2.room(wanted),
             Self::WebSocket(websocket) => websocket.room(wanted),
+        }
+    }
+
+    /// Whether the stream's end can be said: a WebSocket must have been opened to be closed.
+    pub(super) fn takes_end(&self) -> bool {
+        match self {
+            Self::Http2(_) => true,
+            Self::WebSocket(websocket) => websocket.takes_end(),
         }
     }
 

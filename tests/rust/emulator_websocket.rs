@@ -289,9 +289,13 @@ async fn each_end_has_its_own_close() {
         (FaultKind::RstStream { code: 2 }, CloseCode::Error, "fault: RST_STREAM INTERNAL_ERROR"),
         (FaultKind::GoAway { code: 11, hard: true }, CloseCode::Away, "fault: GOAWAY"),
     ] {
-        let (emulator, mut socket) = broken_by(kind).await;
+        let (emulator, mut socket) = broken_by(kind.clone()).await;
         assert_eq!(socket.rest().await.code(), u16::from(code), "{how}");
         assert_eq!(verdict(&emulator).await, how);
+
+        let emulator = unverified(vec![Fault::after_input(0, kind)]);
+        let mut socket = WebSocket::open(&emulator, None).await;
+        assert_eq!(socket.next().await.code(), u16::from(code), "{how}, at once");
     }
 }
 

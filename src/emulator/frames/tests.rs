@@ -143,7 +143,7 @@ fn prelude(total: u32, headers: u32) -> Bytes {
 #[test]
 fn impossible_lengths_are_refused_before_anything_is_buffered() {
     let first = |bytes: Bytes| {
-        let mut assembler = Assembler::of(Form::Http2);
+        let mut assembler = Assembler::default();
         assembler.push(bytes);
         assembler.next()
     };
@@ -169,7 +169,7 @@ proptest! {
     fn messages_survive_any_cutting(sizes in prop::collection::vec(0_usize..600, 1..8), cuts in prop::collection::vec(1_usize..700, 1..40)) {
         let messages: Vec<Vec<u8>> = sizes.iter().map(|size| written(&SdkMessage::new(vec![0x5a; *size]))).collect();
         let stream = messages.concat();
-        let mut assembler = Assembler::of(Form::Http2);
+        let mut assembler = Assembler::default();
         let mut out = Vec::new();
         let mut rest = stream.as_slice();
         for cut in cuts.iter().cycle() {

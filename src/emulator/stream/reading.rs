@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Phase, Stream};
+use super::{CLEAN, Phase, Stream};
 use crate::emulator::{
-    frames::Assembler,
     incoming::{decode_chunk, malformed, unseal},
+    wire::Lost,
 };
 
 impl Stream {
@@ -39,7 +39,7 @@ impl Stream {
         }
         self.assembler.next().unwrap_or_else(|error| {
             // Without lengths to trust there is no next message; a fresh assembler reads on behind the refusal.
-            self.assembler = Assembler::of(self.wire.form());
+            self.assembler = self.wire.assembler();
             if self.phase == Phase::Talking {
                 self.refuse_event(&malformed(&error));
             }
@@ -79,5 +79,27 @@ impl Stream {
         } else if self.phase == Phase::Closing {
             self.finish_as_judged();
         }
+    }
+
+    /// Nothing more comes from the client, and only a broken WebSocket can still be told so.
+    pub(super) fn lost(&mut self, lost: Lost) {
+        let how = match lost {
+            Lost::Reset(reason) => format!("reset by the client: {reason:?}"),
+            Lost::Connection => "connection lost".to_owned(),
+            Lost::Protocol(code, message) => {
+                if self.phase == Phase::Talking {
+                    self.input_open = false;
+                    self.wire.close_with(code);
+                    return self.begin_end(format!("the WebSocket was broken: {message}"));
+                }
+                message
+            }
+        };
+        let reason = match self.verdict.take() {
+            None => how,
+            Some(verdict) if verdict == CLEAN => format!("{how}, after sessionEnd"),
+            Some(verdict) => verdict,
+        };
+        self.finish(reason);
     }
 }

@@ -20,8 +20,7 @@ use tokio::{io::AsyncWriteExt as _, sync::oneshot, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Error, Message,
-        error::ProtocolError,
+        Message,
         protocol::{
             CloseFrame, Role, WebSocketConfig,
             frame::{
@@ -101,8 +100,7 @@ impl WebSocket {
             return Poll::Ready(match ready!(socket.poll_next_unpin(cx)) {
                 Some(Ok(Message::Binary(message))) => Some(Ok(message)),
                 Some(Ok(Message::Text(_))) => {
-                    let message = "a text message came: messages of an event stream are binary";
-                    Some(Err(Lost::Protocol(CloseCode::Unsupported, message.into())))
+                    Some(Err(Lost::Protocol(CloseCode::Unsupported, "a text message came, not a binary one".into())))
                 }
                 Some(Ok(Message::Close(_))) => {
                     self.closed = true;
@@ -111,7 +109,7 @@ impl WebSocket {
                 }
                 // Pings have been answered.
                 Some(Ok(_)) => continue,
-                Some(Err(error)) if !self.closed => Some(Err(lost(&error))),
+                Some(Err(error)) if !self.closed => Some(Err(Lost::from(error))),
                 Some(Err(_)) | None => None,
             });
         }
@@ -147,7 +145,7 @@ impl WebSocket {
             if let Err(error) = ready!(Pin::new(socket).poll_flush(cx))
                 && !self.closed
             {
-                return Poll::Ready(Reaction::Gone(lost(&error)));
+                return Poll::Ready(Reaction::Gone(Lost::from(error)));
             }
             self.unwritten = false;
         }
@@ -193,6 +191,10 @@ impl WebSocket {
         if self.closed || self.write() { wanted } else { 0 }
     }
 
+    pub(super) fn takes_end(&self) -> bool {
+        matches!(self.state, State::Open(_) | State::Over)
+    }
+
     pub(super) fn is_quiet(&self) -> bool {
         self.closed || !(self.unwritten || matches!(self.state, State::Opening(_)))
     }
@@ -204,7 +206,7 @@ impl WebSocket {
             waiting.advance(len);
             return Ok(());
         }
-        let mut put = |message| Pin::new(&mut *socket).start_send(message).map_err(|error| lost(&error));
+        let mut put = |message| Pin::new(&mut *socket).start_send(message).map_err(Lost::from);
         while len > 0 {
             let begins = self.left == 0;
             if begins {
@@ -290,14 +292,4 @@ fn limits() -> WebSocketConfig {
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_LEN))
         .max_frame_size(Some(MAX_MESSAGE_LEN))
-}
-
-fn lost(error: &Error) -> Lost {
-    let code = match error {
-        Error::Capacity(_) => CloseCode::Size,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Lost::Connection,
-        Error::Protocol(_) | Error::Utf8(_) => CloseCode::Protocol,
-        _ => return Lost::Connection,
-    };
-    Lost::Protocol(code, error.to_string())
 }
