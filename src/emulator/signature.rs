@@ -17,7 +17,7 @@ use ring::{digest, hmac};
 use time::{Duration, OffsetDateTime, format_description::FormatItem, macros::format_description};
 
 use super::request::{Form, Refusal};
-use canonical::{canonical_request, header};
+use canonical::{Host, canonical_request, header};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const EVENT_ALGORITHM: &str = "AWS4-HMAC-SHA256-PAYLOAD";
@@ -76,11 +76,19 @@ pub(super) fn verify_request(
         return Err(mismatch(format!("x-amz-content-sha256 must be {EVENTS_PAYLOAD} or absent.")));
     }
 
-    let canonical = canonical_request(parts, &signed, &payload_hash)?;
     let key = SigningKey::derive(&keys.secret_access_key, &claim.day, &claim.region, &claim.service);
     let scope = format!("{}/{}/{}", claim.day, claim.region, claim.service);
     let signature = unhex(&claim.signature).ok_or_else(|| mismatch(MISMATCH))?;
-    if !key.signed(&string_to_sign(timestamp, &scope, &canonical), &signature) {
+    let hosts = match form {
+        Form::Http2 => &[Host::AsSent] as &[Host],
+        Form::WebSocket => &[Host::WithoutPort, Host::AsSent],
+    };
+    let mut genuine = false;
+    for host in hosts {
+        let canonical = canonical_request(parts, &signed, &payload_hash, *host)?;
+        genuine |= key.signed(&string_to_sign(timestamp, &scope, &canonical), &signature);
+    }
+    if !genuine {
         return Err(mismatch(MISMATCH));
     }
     Ok(EventChain {

@@ -10,14 +10,29 @@ use crate::emulator::request::{Refusal, percent_decode};
 /// The query as it is signed, too, leaves this out.
 pub(super) const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
 
-pub(super) fn canonical_request(parts: &Parts, signed: &[&str], payload_hash: &str) -> Result<String, Refusal> {
+/// How the host was spelt that was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Host {
+    AsSent,
+    /// AWS's SDK for browsers leaves the port out, whatever it is.
+    WithoutPort,
+}
+
+pub(super) fn canonical_request(
+    parts: &Parts,
+    signed: &[&str],
+    payload_hash: &str,
+    host: Host,
+) -> Result<String, Refusal> {
     let query = canonical_query(parts.uri.query().unwrap_or_default())?;
     let mut canonical = format!("{}\n{}\n{query}\n", parts.method, encode_path(parts.uri.path()));
     for &name in signed {
         let value = match name {
             // HTTP/2 has no host header; SDKs sign its name with :authority's value, or :authority itself.
             ":authority" => parts.uri.authority().map(ToString::to_string),
-            "host" => header(&parts.headers, name).or_else(|| parts.uri.authority().map(ToString::to_string)),
+            "host" => header(&parts.headers, name)
+                .or_else(|| parts.uri.authority().map(ToString::to_string))
+                .map(|sent| if host == Host::AsSent { sent } else { without_port(&sent).to_owned() }),
             _ => header(&parts.headers, name),
         };
         let value = value.ok_or_else(|| mismatch(format!("The signed header '{name}' is not in the request.")))?;
@@ -25,6 +40,13 @@ pub(super) fn canonical_request(parts: &Parts, signed: &[&str], payload_hash: &s
     }
     canonical.extend(["\n", &signed.join(";"), "\n", payload_hash]);
     Ok(canonical)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
 }
 
 /// Names and values encoded in the one way that is signed, sorted by name and then by value.

@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Request, request::Parts};
 use serde::Deserialize;
+use time::PrimitiveDateTime;
 
 mod presigned;
 
@@ -37,7 +38,8 @@ fn the_canonical_request_is_the_one_of_awss_worked_example() {
         .body(())
         .unwrap()
         .into_parts();
-    let canonical = canonical_request(&parts, &["content-type", "host", "x-amz-date"], EMPTY_SHA256).unwrap();
+    let canonical =
+        canonical_request(&parts, &["content-type", "host", "x-amz-date"], EMPTY_SHA256, Host::AsSent).unwrap();
     assert_eq!(hex(&sha256(canonical.as_bytes())), "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59");
 }
 

@@ -22,7 +22,7 @@ fn the_query_is_signed_as_in_awss_worked_example() {
     assert_eq!(claim.signature, signature);
 
     // S3 alone signs a word where other services sign the empty body's hash.
-    let canonical = canonical_request(&parts, &["host"], "UNSIGNED-PAYLOAD").unwrap();
+    let canonical = canonical_request(&parts, &["host"], "UNSIGNED-PAYLOAD", Host::AsSent).unwrap();
     let hash = hex(&sha256(canonical.as_bytes()));
     assert_eq!(hash, "3bfa292879f6447bbcda7001decf97f4a54dc650c8942174ae0a9121cf58ad04");
     let signed = string_to_sign("20130524T000000Z", "20130524/us-east-1/s3", &canonical);
@@ -34,7 +34,7 @@ fn the_query_is_signed_as_in_awss_worked_example() {
 fn a_query_is_sorted_by_name_and_spelt_in_one_way() {
     let canonical = |query: &str| {
         let (parts, ()) = Request::get(format!("/?{query}")).body(()).unwrap().into_parts();
-        let canonical = canonical_request(&parts, &[], EMPTY_SHA256).unwrap();
+        let canonical = canonical_request(&parts, &[], EMPTY_SHA256, Host::AsSent).unwrap();
         canonical.lines().nth(2).unwrap().to_owned()
     };
     // By whole pairs "a-b=2" came first, since "-" is below "=".
@@ -85,6 +85,21 @@ fn what_awss_signer_signs_in_a_query_is_accepted() {
     for token in [None, Some("a/token+with=all of it")] {
         let recording = presigned(60, token);
         recording.verify(&keys(), recording.now()).map(drop).unwrap();
+    }
+}
+
+#[test]
+fn the_port_may_be_left_out_of_the_host_that_is_signed_in_a_query_alone() {
+    let recorded = || recordings().into_iter().find(|recording| recording.websocket).unwrap();
+    let now = recorded().now();
+    // As it was sent and recorded: with a port in the header and none in what the SDK signed.
+    recorded().verify(&keys(), now).map(drop).unwrap();
+    recorded().with_header("host", "localhost").verify(&keys(), now).map(drop).unwrap();
+    assert!(recorded().with_header("host", "example.org:18443").verify(&keys(), now).is_err());
+    for (host, name) in [("a:1", "a"), ("a", "a"), ("[::1]:443", "[::1]"), ("::1x", "::1x")] {
+        let (parts, ()) = Request::get("/").header("host", host).body(()).unwrap().into_parts();
+        let canonical = canonical_request(&parts, &["host"], EMPTY_SHA256, Host::WithoutPort).unwrap();
+        assert!(canonical.contains(&format!("\nhost:{name}\n")), "{canonical}");
     }
 }
 
