@@ -109,7 +109,7 @@ impl WebSocket {
                 }
                 // Pings have been answered.
                 Some(Ok(_)) => continue,
-                Some(Err(error)) if !self.closed => Some(Err(Lost::from(error))),
+                Some(Err(error)) if !self.closed => Some(Err(error.into())),
                 Some(Err(_)) | None => None,
             });
         }
@@ -126,6 +126,8 @@ impl WebSocket {
             State::Opening(opening) => {
                 let opened = ready!(opening.as_mut().poll(cx));
                 self.state = State::Over;
+                // Whoever waited to say something is told of the room by this.
+                self.unwritten = true;
                 Poll::Ready(opened.map(|socket| self.state = State::Open(Box::new(socket))))
             }
             State::Open(_) | State::Over => Poll::Ready(Ok(())),
@@ -133,23 +135,20 @@ impl WebSocket {
     }
 
     pub(super) fn poll_reaction(&mut self, cx: &mut Context<'_>, waiting: bool) -> Poll<Reaction> {
-        let opened = matches!(self.state, State::Open(_));
         if let Err(lost) = ready!(self.poll_open(cx)) {
             return Poll::Ready(Reaction::Gone(lost));
         }
         let State::Open(socket) = &mut self.state else { return Poll::Pending };
-        if opened {
-            if !self.unwritten && !waiting {
-                return Poll::Pending;
-            }
-            if let Err(error) = ready!(Pin::new(socket).poll_flush(cx))
-                && !self.closed
-            {
-                return Poll::Ready(Reaction::Gone(Lost::from(error)));
-            }
-            self.unwritten = false;
+        if !self.unwritten && !waiting {
+            return Poll::Pending;
         }
-        Poll::Ready(Reaction::Writable)
+        match ready!(Pin::new(socket).poll_flush(cx)) {
+            Err(error) if !self.closed => Poll::Ready(Reaction::Gone(error.into())),
+            _ => {
+                self.unwritten = false;
+                Poll::Ready(Reaction::Writable)
+            }
+        }
     }
 
     pub(super) fn headers(&mut self) -> Result<(), Lost> {
