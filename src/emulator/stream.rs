@@ -179,9 +179,8 @@ impl Stream {
     async fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Data(Some(Ok(data))) => self.take_data(data).await,
-            Wake::Data(Some(Err(lost))) => self.lost(lost),
             Wake::Data(None) => self.input_ended().await,
-            Wake::Reaction(Reaction::Gone(lost)) => self.lost(lost),
+            Wake::Data(Some(Err(lost))) | Wake::Reaction(Reaction::Gone(lost)) => self.lost(lost),
             Wake::Reaction(Reaction::Writable) => {}
             Wake::Action(turn_id, action) => {
                 if matches!(action, BrainAction::Done | BrainAction::Failed(_)) {

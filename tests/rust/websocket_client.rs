@@ -64,7 +64,7 @@ impl WebSocket {
     pub(crate) async fn try_open(emulator: &Emulator, mut signer: Option<Signer>) -> Result<Self, Error> {
         let mut request = request(emulator, PATH);
         if let Some(signer) = &mut signer {
-            signer.presign(&mut request, Duration::from_secs(60));
+            signer.presign(&mut request, Duration::from_mins(1));
         }
         Self::send(emulator, request, signer).await
     }
@@ -80,7 +80,7 @@ impl WebSocket {
         let socket = tls_socket(address, emulator.ca_pem(), "localhost", alpn).await.unwrap();
         let url = format!("wss://localhost:{}{PATH}", address.port());
         let (mut request, mut signer) = (Request::get(url).body(()).unwrap(), Signer::new());
-        signer.presign(&mut request, Duration::from_secs(60));
+        signer.presign(&mut request, Duration::from_mins(1));
         Self::over(Box::new(socket), request, Some(signer)).await.unwrap()
     }
 
