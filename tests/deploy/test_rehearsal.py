@@ -149,7 +149,7 @@ def test_what_a_module_imports_has_a_hash_too(ask, cookie):
     _, _, page = ask("GET", "/talk/", Cookie=cookie)
     script = re.search(r'src="(/static/novasonic/[^"]+\.js)"', page)[1]
     _, _, source = ask("GET", script)
-    imported = re.findall(r'from\s*"\./([^"]+)"', source)
+    imported = re.findall(r'from\s*"\./([^"]+\.js)"', source)
     assert imported
     assert all(re.search(r"\.[0-9a-f]{12}\.js$", name) for name in imported)
     for name in imported:

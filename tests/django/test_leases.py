@@ -344,7 +344,10 @@ async def test_who_waits_in_another_process_gets_in_by_order(server, open_office
         assert first.snapshot().waiting == 1
         await holder.leave()
     assert order == waiters
-    assert waiters[2].positions == [3, 2, 1][: len(waiters[2].positions)]
+    told = waiters[2].positions
+    # Whoever is asked only now and then may have passed a place; at the end one's turn is told.
+    assert (told[0], told[-1]) == (3, 0)
+    assert told == sorted(set(told), reverse=True)
 
 
 async def test_who_gives_up_waiting_leaves_no_trace(server, open_office, eventually):

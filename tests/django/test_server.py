@@ -61,7 +61,7 @@ def test_pages_ask_to_sign_in_and_then_show_the_talk_button(stock):
     assert (status, headers["Location"]) == (302, "/sign-in/?next=/")
     status, _, page = stock.request("GET", "/", headers={"Cookie": stock.sign_in()})
     assert status == 200
-    assert 'data-socket="/novasonic/ws/"' in page
+    assert 'data-url="/novasonic/ws/"' in page
     assert "Offline emulator voice, not Nova" in page
     for part in page.split('"'):
         if part.startswith("/static/"):
