@@ -43,6 +43,7 @@ MODULES = (
     "look",
     "make",
     "meter",
+    "panel",
 )
 """What ``element.js`` imports, and what that imports: who knows early need not ask for one after the other."""
 
