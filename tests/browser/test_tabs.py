@@ -41,7 +41,7 @@ def site(singing, tmp_path):
 async def another_tab(page):
     """Open the page once more, in the same browser, as the same user."""
     other = await page.page.context.new_page()
-    visit = type(page)(other)
+    visit = type(page)(other, page.origin)
     await other.goto(page.page.url)
     await visit.reload()
     return visit
