@@ -460,6 +460,8 @@ async def test_a_site_that_is_away_is_said_in_words(open_house, visit):
 
 async def test_everything_has_a_name_and_keyboards_reach_it(house, visit):
     async with visit(house) as page:
+        # A page may be loaded before React has drawn it: the key would go nowhere.
+        await page.button("Come in").wait_for()
         await page.page.keyboard.press("Tab")
         await page.page.keyboard.press("Enter")
         story = page.button("The Lamp at Gull Point")
