@@ -2,8 +2,8 @@
  * What the user says while nothing can be sent: kept, and sent as fast as the server takes it. Words are kept and
  * silence is left out, so that the conversation catches up.
  *
- * Without a clock: times are arguments, for a page that stalled gets the frames of that time at once. docs/reference/browser-wire.md, "How much a page may
- * send", has the caps behind the figures.
+ * Times are arguments. They count, not frames: a page that stalled gets the frames of that time at once.
+ * docs/reference/browser-wire.md, "How much a page may send", has the caps behind the figures.
  */
 
 /** @import { Frame } from "./types.d.ts" */

@@ -42,8 +42,6 @@ const letGo = (stream) => stream.getTracks().forEach((track) => track.stop());
 export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   /** @type {State} */
   state = "idle";
-  /** @type {Condition | null} */
-  condition = null;
   /** Whether a microphone is open. */
   listens = false;
   muted = false;
@@ -95,6 +93,11 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
       },
     });
     this.#answer = this.#newAnswer();
+  }
+
+  /** What the user should know beside the state: the newest of what holds. @returns {Condition | null} */
+  get condition() {
+    return [...this.#conditions].at(-1) ?? null;
   }
 
   /** The answer's way to the loudspeaker, with its analyser. */
@@ -296,7 +299,6 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     const present = (this.#present = new AbortController());
     this.#answer = this.#newAnswer();
     this.#conditions.clear();
-    this.condition = null;
     this.#watch(present.signal);
     this.#enter("connecting");
     const rates = this.#rates;
@@ -385,7 +387,6 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
         this.#conditions.delete(condition);
       }
     }
-    this.condition = this.#newest;
     this.#enter(this.state);
   }
 
@@ -511,27 +512,27 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     this.#sound = null;
     this.listens = false;
     this.#conditions.clear();
-    this.condition = null;
     this.#enter(state, words);
-  }
-
-  get #newest() {
-    return [...this.#conditions].at(-1) ?? null;
   }
 
   /** @param {Condition} condition */
   #note(condition) {
-    this.#forget(condition, true);
+    const before = this.condition;
+    this.#conditions.delete(condition);
+    this.#conditions.add(condition);
+    this.#reveal(before);
   }
 
-  /** @param {Condition} condition @param {boolean} [holds] */
-  #forget(condition, holds) {
+  /** @param {Condition} condition */
+  #forget(condition) {
+    const before = this.condition;
     this.#conditions.delete(condition);
-    if (holds) {
-      this.#conditions.add(condition);
-    }
-    if (this.condition !== this.#newest) {
-      this.condition = this.#newest;
+    this.#reveal(before);
+  }
+
+  /** @param {Condition | null} before */
+  #reveal(before) {
+    if (before !== this.condition) {
       this.#enter(this.state);
     }
   }
