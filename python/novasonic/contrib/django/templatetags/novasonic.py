@@ -28,6 +28,7 @@ MODULES = (
     "backlog",
     "link",
     "comeback",
+    "listening",
     "wire",
     "microphone",
     "presence",

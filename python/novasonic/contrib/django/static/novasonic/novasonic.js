@@ -14,6 +14,7 @@
 import { Answer } from "./answer.js";
 import { Backlog } from "./backlog.js";
 import { Link } from "./link.js";
+import { letGo, Listening } from "./listening.js";
 import { isAllowed, listDevices, MicrophoneError, openMicrophone, watchDevices } from "./microphone.js";
 import { watchPage } from "./presence.js";
 import { decode, pieces } from "./recording.js";
@@ -36,14 +37,9 @@ const pause = (ms, signal) =>
     signal?.addEventListener("abort", resolve);
   });
 
-/** @param {MediaStream} stream */
-const letGo = (stream) => stream.getTracks().forEach((track) => track.stop());
-
 export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   /** @type {State} */
   state = "idle";
-  /** Whether a microphone is open. */
-  listens = false;
   muted = false;
   pressed = false;
   counts = { sentFrames: 0, droppedFrames: 0, underruns: 0, flushes: 0 };
@@ -52,6 +48,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   #words;
   #link;
   #backlog;
+  #listening;
   /** @type {Promise<void> | null} */
   #opening = null;
   /** @type {Sound | null} */
@@ -67,8 +64,6 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   #read = Promise.resolve();
   /** Whether an answer sounds; the state tells more than that. */
   #speaks = false;
-  /** The last search for a microphone: what an older one finds is let go. */
-  #search = 0;
   /** All that hold, the newest last. @type {Set<Condition>} */
   #conditions = new Set();
   #answer;
@@ -92,7 +87,28 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
         return error ?? new Error(words);
       },
     });
+    this.#listening = new Listening(options, {
+      capture: () => this.#sound?.capture,
+      heard: () => {
+        for (const condition of this.#conditions) {
+          if (condition !== "offline" && condition !== "hidden") {
+            this.#conditions.delete(condition);
+          }
+        }
+        this.#enter(this.state);
+      },
+      replaced: () => {
+        this.#note("changed");
+        setTimeout(() => this.#forget("changed"), CHANGED_MS);
+      },
+      gone: () => this.#note("unplugged"),
+    });
     this.#answer = this.#newAnswer();
+  }
+
+  /** Whether a microphone is open. */
+  get listens() {
+    return this.#listening.on;
   }
 
   /** What the user should know beside the state: the newest of what holds. @returns {Condition | null} */
@@ -136,7 +152,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
           opened = this.#sounding;
           await opened;
         }
-        await (present === this.#present ? this.#listen(stream) : letGo(stream));
+        await (present === this.#present ? this.#listening.join(stream) : letGo(stream));
       });
       await Promise.all([listening, begun]);
       this.#unlessStopped(stops);
@@ -261,8 +277,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
    */
   async useDevice(id) {
     if (this.listens) {
-      const search = ++this.#search;
-      await this.#found(search, await this.#ask(id));
+      await this.#listening.take(() => this.#ask(id));
     }
     this.#options.deviceId = id;
   }
@@ -327,7 +342,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     this.#sound?.close();
     this.#sound = new Sound(this.#options, {
       frame: (frame) => this.#captured(frame),
-      lost: () => void this.#seek(),
+      lost: () => void this.#listening.seek(),
       report: (report) => {
         this.counts.underruns = report.underruns;
         this.#answer.reported(report);
@@ -343,7 +358,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
 
   /** @param {AbortSignal} signal */
   #watch(signal) {
-    signal.addEventListener("abort", watchDevices(() => this.#conditions.has("unplugged") && void this.#seek()));
+    signal.addEventListener("abort", watchDevices(() => this.#conditions.has("unplugged") && void this.#listening.seek()));
     watchPage(signal, {
       offline: () => this.#note("offline"),
       online: () => {
@@ -365,55 +380,6 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
       return await openMicrophone({ deviceId });
     } catch (error) {
       throw error instanceof MicrophoneError ? new MicrophoneError(error.code, this.#words[error.code]) : error;
-    }
-  }
-
-  /** @param {MediaStream} stream */
-  async #listen(stream) {
-    const present = this.#present;
-    const capture = this.#sound?.capture;
-    if (!capture) {
-      letGo(stream);
-      return;
-    }
-    this.#search += 1;
-    await capture.use(stream);
-    if (present !== this.#present) {
-      return; // it ended meanwhile, and let go of the microphone
-    }
-    this.listens = true;
-    for (const condition of this.#conditions) {
-      if (condition !== "offline" && condition !== "hidden") {
-        this.#conditions.delete(condition);
-      }
-    }
-    this.#enter(this.state);
-  }
-
-  /** @param {number} search @param {MediaStream} stream */
-  async #found(search, stream) {
-    if (search === this.#search) {
-      await this.#listen(stream);
-      return true;
-    }
-    letGo(stream);
-    return false;
-  }
-
-  /** The microphone is gone: listen through whatever there is. */
-  async #seek() {
-    const search = ++this.#search;
-    this.listens = false;
-    try {
-      await this.#sound?.capture?.use(null);
-      if (await this.#found(search, await openMicrophone(this.#options))) {
-        this.#note("changed");
-        setTimeout(() => this.#forget("changed"), CHANGED_MS);
-      }
-    } catch {
-      if (search === this.#search) {
-        this.#note("unplugged");
-      }
     }
   }
 
@@ -505,12 +471,11 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
     }
     this.#present.abort();
     this.#present = this.#opening = this.#reads = null;
-    this.#search += 1;
+    this.#listening.end();
     this.#link.close();
     this.#backlog.forget();
     this.#sound?.close();
     this.#sound = null;
-    this.listens = false;
     this.#conditions.clear();
     this.#enter(state, words);
   }
