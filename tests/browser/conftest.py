@@ -9,20 +9,15 @@ import shutil
 import subprocess
 import sys
 import time
-import wave
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import async_playwright
+from chromium import CHROMIUM, MICROPHONE_RATE, new_page
 from websupport import ROOT, running_site
 
-CHROMIUM = "/usr/bin/chromium"
-# So that the wave file's end is not where the conversation ends.
-PLAY_ONCE = "%noloop"
 LOADED = "document.querySelector('nova-sonic-talk')?.nova"
 PROBE = (Path(__file__).parent / "probe.js").read_text()
-MICROPHONE_RATE = 16_000
 NPM = Path(__file__).parent / "npm"
 SITES = {
     "stock": ("novasonic.contrib.django.demo.asgi:application", "novasonic.contrib.django.demo.settings", ROOT),
@@ -147,33 +142,18 @@ def visit(tmp_path):
 
     @asynccontextmanager
     async def opened(site, *, microphone=b"", granted=True, host="localhost", path="/", begin=None):
-        arguments = []
-        if microphone is not None:
-            recording = tmp_path / "microphone.wav"
-            write_wave(recording, microphone or bytes(MICROPHONE_RATE * 2))
-            arguments += [
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-audio-capture={recording}{PLAY_ONCE}",
-            ]
-        if host != "localhost":
-            arguments.append(f"--host-resolver-rules=MAP {host} 127.0.0.1")
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
-            try:
-                context = await browser.new_context(permissions=["microphone"] if granted else [])
-                page = await context.new_page()
-                seen = Visit(page, f"http://{host}:{site.port}")
-                await page.goto(f"{seen.origin}/")
-                await page.locator("form button").click()
-                if begin is not None:
-                    await begin(page)
-                await seen.watch()
-                if path != "/":
-                    await seen.go(path)
-                yield seen
-                assert seen.console == []
-            finally:
-                await browser.close()
+        arguments = () if host == "localhost" else (f"--host-resolver-rules=MAP {host} 127.0.0.1",)
+        async with new_page(tmp_path, microphone, granted=granted, arguments=arguments) as page:
+            seen = Visit(page, f"http://{host}:{site.port}")
+            await page.goto(f"{seen.origin}/")
+            await page.locator("form button").click()
+            if begin is not None:
+                await begin(page)
+            await seen.watch()
+            if path != "/":
+                await seen.go(path)
+            yield seen
+            assert seen.console == []
 
     return opened
 
@@ -213,14 +193,6 @@ def say():
     # PocketSphinx understands this one best after Chromium's noise suppression and gain control.
     voice = Voice("en-us+f2", words_per_minute=150)
     return lambda text, rate=MICROPHONE_RATE: speaker.speak(text, voice, rate)
-
-
-def write_wave(path: Path, pcm: bytes) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(MICROPHONE_RATE)
-        file.writeframes(pcm)
 
 
 @pytest.fixture(scope="session")

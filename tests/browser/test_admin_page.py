@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM
 from playwright.async_api import async_playwright
 from websupport import ROOT, running_site
 
 from novasonic.emulator import Emulator
 
-CHROMIUM = "/usr/bin/chromium"
 SCREENSHOTS = ROOT / ".build" / "screenshots"
 
 

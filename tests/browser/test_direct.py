@@ -11,13 +11,12 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import wave
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from chromium import new_page
 from credentialsupport import StandIn, sts_giving
-from playwright.async_api import async_playwright
 from websupport import ROOT, running_site
 
 import novasonic
@@ -27,7 +26,6 @@ EXAMPLE = ROOT / "examples" / "browser-direct"
 CLIENT = ROOT / "python" / "novasonic" / "contrib" / "django" / "static" / "novasonic"
 STAMP = ROOT / ".build" / "browser-direct" / "stamp"
 INSTALL_SECONDS = 240
-CHROMIUM = "/usr/bin/chromium"
 RATE = 16_000
 SECOND = bytes(RATE * 2)
 TONE_HZ = 880
@@ -200,30 +198,14 @@ PROBE = """() => {
 def visit(tmp_path):
     @asynccontextmanager
     async def opened(place, microphone=SECOND, *, granted=True):
-        recording = tmp_path / "microphone.wav"
-        with wave.open(str(recording), "wb") as file:
-            file.setparams((1, 2, RATE, 0, "NONE", ""))
-            file.writeframes(microphone)
-        arguments = [
-            "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-audio-capture={recording}%noloop",
-        ]
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
-            try:
-                # The emulator has a certificate of its own, for this machine.
-                context = await browser.new_context(
-                    permissions=["microphone"] if granted else [], ignore_https_errors=True
-                )
-                page = await context.new_page()
-                seen = Visit(page)
-                await page.goto(f"{place.site.origin}/")
-                await page.get_by_role("button", name="Come in").click()
-                await page.wait_for_selector("[data-direct]")
-                await page.evaluate(PROBE)
-                yield seen
-            finally:
-                await browser.close()
+        # The emulator has a certificate of its own, for this machine.
+        async with new_page(tmp_path, microphone, granted=granted, ignore_https_errors=True) as page:
+            seen = Visit(page)
+            await page.goto(f"{place.site.origin}/")
+            await page.get_by_role("button", name="Come in").click()
+            await page.wait_for_selector("[data-direct]")
+            await page.evaluate(PROBE)
+            yield seen
 
     return opened
 

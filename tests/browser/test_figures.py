@@ -32,13 +32,7 @@ ANSWER_SECONDS = 8.0
 
 @pytest.fixture(scope="module")
 def singing():
-    answer = tape.tone(ANSWER_SECONDS, 24_000)
-
-    async def brain(turn):
-        assert turn.output_rate == 24_000
-        await turn.say("A tone.", audio=answer)
-
-    with Emulator(brain=brain, record=True) as emulator:
+    with Emulator(brain=tape.singer(ANSWER_SECONDS), record=True) as emulator:
         yield emulator
 
 
@@ -154,13 +148,12 @@ async def noting_arrivals(emulator):
 @pytest.fixture(scope="module")
 def brief():
     """A model that answers at once and briefly, and notes when."""
-    answer = tape.tone(0.5, 24_000)
+    sing = tape.singer(0.5)
     answered = []
 
     async def brain(turn):
-        assert turn.output_rate == 24_000
         answered.append(time.time() * 1000)
-        await turn.say("A tone.", audio=answer)
+        await sing(turn)
 
     with Emulator(brain=brain, record=True) as emulator:
         emulator.answered = answered

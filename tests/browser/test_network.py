@@ -19,13 +19,8 @@ ANSWER_SECONDS = 5.0
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    answer = tape.tone(ANSWER_SECONDS, 24_000)
-
-    async def brain(turn):
-        assert turn.output_rate == 24_000
-        await turn.say("A tone.", audio=answer)
-
-    with Emulator(brain=brain) as emulator, worker(emulator, tmp_path_factory.mktemp("net")) as running:
+    singing = Emulator(brain=tape.singer(ANSWER_SECONDS))
+    with singing as emulator, worker(emulator, tmp_path_factory.mktemp("net")) as running:
         yield running
 
 

@@ -11,14 +11,14 @@ import shutil
 import subprocess
 import sys
 import threading
-import wave
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Expect, async_playwright
+from chromium import new_page
+from playwright.async_api import Expect
 from websupport import ROOT, running_site
 
 from novasonic.emulator import Emulator
@@ -32,7 +32,6 @@ MODES = ("production", "development")
 NPM = Path(__file__).parent / "npm"
 SCREENSHOTS = ROOT / ".build" / "screenshots"
 INSTALL_SECONDS = 240
-CHROMIUM = "/usr/bin/chromium"
 RATE = 16_000
 SECOND = bytes(RATE * 2)
 # Names below localhost lead to this machine and are secure contexts, and yet are other hosts: of none of them does the
@@ -251,27 +250,11 @@ def visit(tmp_path, axe):
 
     @asynccontextmanager
     async def opened(house, *, microphone=SECOND, granted=True, host=LISTED, mode="production"):
-        recording = tmp_path / "microphone.wav"
-        with wave.open(str(recording), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
-            file.writeframes(microphone)
-        arguments = [
-            "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-audio-capture={recording}%noloop",
-        ]
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
-            try:
-                context = await browser.new_context(permissions=["microphone"] if granted else [])
-                page = await context.new_page()
-                seen = Visit(page, axe)
-                await page.goto(f"http://{host}:{house.ports[mode]}/")
-                yield seen
-                assert seen.console == []
-            finally:
-                await browser.close()
+        async with new_page(tmp_path, microphone, granted=granted) as page:
+            seen = Visit(page, axe)
+            await page.goto(f"http://{host}:{house.ports[mode]}/")
+            yield seen
+            assert seen.console == []
 
     return opened
 

@@ -20,13 +20,7 @@ TURNS = 4
 
 @pytest.fixture(scope="module")
 def singing():
-    answer = tape.tone(ANSWER_SECONDS, 24_000)
-
-    async def brain(turn):
-        assert turn.output_rate == 24_000
-        await turn.say("A tone.", audio=answer)
-
-    with Emulator(brain=brain, record=True) as emulator:
+    with Emulator(brain=tape.singer(ANSWER_SECONDS), record=True) as emulator:
         yield emulator
 
 

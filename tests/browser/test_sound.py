@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM
 from playwright.async_api import async_playwright
 
 STATIC = Path(__file__).parents[2] / "python/novasonic/contrib/django/static/novasonic"
-CHROMIUM = "/usr/bin/chromium"
 TONE_HZ = 880
 RATE = 16_000
 

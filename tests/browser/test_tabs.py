@@ -14,13 +14,7 @@ SECOND = bytes(RATE * 2)
 
 @pytest.fixture(scope="module")
 def singing():
-    answer = tape.tone(4, 24_000)
-
-    async def brain(turn):
-        assert turn.output_rate == 24_000
-        await turn.say(f"You said {turn.text}.", audio=answer)
-
-    with Emulator(brain=brain) as emulator:
+    with Emulator(brain=tape.singer(4)) as emulator:
         yield emulator
 
 

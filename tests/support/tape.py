@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 TAP = (Path(__file__).parents[1] / "browser" / "tap.js").read_text()
 # Where the page keeps its conversation.
 NOVA = "document.querySelector('nova-sonic-talk').nova"
+OUTPUT_RATE = 24_000
 _QUANTUM = 128
 # Of full scale: a tone crosses zero, and stays this near to it for a sample or two.
 SILENT = 100
@@ -23,6 +27,17 @@ def tone(seconds: float, rate: int, *, hz: float = 880.0, amplitude: float = 0.3
     """Return PCM16LE in which every gap can be told."""
     times = np.arange(int(seconds * rate)) / rate
     return (32767 * amplitude * np.sin(2 * np.pi * hz * times)).astype("<i2").tobytes()
+
+
+def singer(seconds: float) -> Callable[[Any], Awaitable[None]]:
+    """Make an emulator's brain that answers everything with a tone of so many seconds."""
+    answer = tone(seconds, OUTPUT_RATE)
+
+    async def brain(turn: Any) -> None:
+        assert turn.output_rate == OUTPUT_RATE
+        await turn.say(f"You said {turn.text}.", audio=answer)
+
+    return brain
 
 
 def loud_seconds(pcm: bytes) -> float:
