@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -302,6 +304,25 @@ def test_the_clock_is_held_against_the_services(service, settings, seconds, stat
 
 def test_an_emulator_tells_its_time(service):
     assert aws._clock(get_settings()).state == "ok"
+
+
+def test_an_endpoint_that_speaks_http2_alone_tells_no_time(service, settings):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(bytes.fromhex("000000040000000000"))  # a SETTINGS frame
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        settings.NOVASONIC = {
+            "REGION": "us-east-1",
+            "ENDPOINT_URL": f"http://127.0.0.1:{listening.getsockname()[1]}",
+        }
+        assert aws._clock(get_settings()).state == "skipped"
+        thread.join()
 
 
 def test_no_region_and_odd_ones_are_told(service, settings):

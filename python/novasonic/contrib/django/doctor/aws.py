@@ -194,7 +194,7 @@ def _clock(settings: Settings) -> Finding:
         cure = 'Name its authority in NOVASONIC["CA_BUNDLE"] or AWS_CA_BUNDLE.'
         return Finding("clock", "failed", "The service's certificate is not trusted.", cure, "certificate")
     except Exception as error:
-        # An emulator that speaks HTTP/2 alone answers with what http.client cannot read.
+        # A stand-in for AWS that speaks HTTP/2 alone answers with what http.client cannot read.
         if (given := endpoint(settings)) is not None and not is_aws(given[1]):
             return Finding("clock", "skipped", "The endpoint tells no time over HTTP/1.1.")
         cure = "Is there a way to it from here: DNS, firewall, HTTPS_PROXY?"
