@@ -74,7 +74,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
   /** @param {Options} options */
   constructor(options) {
     super();
-    this.#options = options;
+    this.#options = { ...options }; // `useDevice` writes into it
     this.#words = /** @type {Record<string | number, string>} */ ({ ...WORDS, ...options.words });
     this.#backlog = new Backlog(options.frameMs ?? 32);
     this.#link = new Link(options, {
@@ -87,7 +87,7 @@ export class NovaSonic extends /** @type {new () => Target} */ (EventTarget) {
         return error ?? new Error(words);
       },
     });
-    this.#listening = new Listening(options, {
+    this.#listening = new Listening(this.#options, {
       capture: () => this.#sound?.capture,
       heard: () => {
         for (const condition of this.#conditions) {
